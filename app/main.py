@@ -1,0 +1,134 @@
+"""The web application: the only place where routes, database, engine and jobs are wired together."""
+
+import os
+
+# The encoder's sessions and FAISS use one thread each; the pools of OpenMP and OpenBLAS would steal their cores.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import faiss
+from fastapi import APIRouter, FastAPI, Response
+from fastapi_offline import FastAPIOffline
+from prometheus_client import Gauge
+from prometheus_fastapi_instrumentator import Instrumentator
+
+from app import log, problems
+from app.db.migrate import head_revision, upgrade
+from app.db.session import Database
+from app.http import BodyLimit, SecurityHeaders
+from app.jobs.runner import JobRunner
+from app.matching.embedder import Embedder, load_embedder
+from app.organisations.routes import router as organisations
+from app.profiles.import_routes import router as imports
+from app.profiles.routes import router as profiles
+from app.profiles.service import ProfileService
+from app.profiles.tasks import IMPORT, run_import
+from app.profiles.taxonomy_routes import router as taxonomy
+from app.settings import Settings
+from app.suggestions.projection import Projection
+from app.suggestions.recorder import RunRecorder
+from app.suggestions.routes import router as suggestions
+
+API = "/api/v1"
+DESCRIPTION = """
+Explained matches between clusters, regions, companies, schools and trainees.
+
+Send an API key in `X-API-Key`. Errors are `application/problem+json` (RFC 9457) and name the field that is wrong.
+Lists are paged by a cursor: pass `next` as `cursor`. To change or delete an item, send its `ETag` as `If-Match`.
+"""
+
+INDEX_SEQ = Gauge("puente_index_seq", "Number of the last change that the search index has seen")
+INDEX_PROFILES = Gauge("puente_index_profiles", "Profiles on the shelves of the search index", ["kind"])
+
+
+def create_app(settings: Settings | None = None, embedder: Embedder | None = None) -> FastAPI:
+    """Return the application; the database is migrated and the index filled when it starts."""
+    settings = settings or Settings()
+    log.configure(settings.log_level)
+    faiss.omp_set_num_threads(1)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        upgrade(settings.database)
+        database = Database(settings.database)
+        encoder = embedder or load_embedder(settings.model)
+        state = app.state
+        state.database, state.embedder = database, encoder
+        state.projection = Projection(database, encoder.model_key, encoder.dim)
+        state.recorder = RunRecorder(database)
+        state.uploads, state.upload_limit = settings.uploads_folder(), settings.upload_limit
+        task = partial(run_import, database=database, profiles=partial(ProfileService, embedder=encoder))
+        state.runner = JobRunner(database, {IMPORT: task})
+        encoder.embed_queries(["warm"])
+        state.projection.catch_up()
+        state.runner.start()
+        try:
+            yield
+        finally:
+            state.runner.stop()
+            state.recorder.close()
+            database.close()
+
+    app = FastAPIOffline(
+        title="Puente",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
+        openapi_tags=[
+            {"name": "suggestions", "description": "Ask for matches, and keep what people decide."},
+            {"name": "profiles", "description": "Pitches, priorities, skill needs, training offers, trainees."},
+            {"name": "organisations", "description": "Clusters, regions, companies and schools."},
+            {"name": "imports", "description": "Files of organisations and profiles."},
+            {"name": "taxonomy", "description": "The skill catalogue."},
+        ],
+    )
+    problems.install(app)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(
+        BodyLimit,
+        limit=settings.body_limit,
+        longer={f"{API}/imports": settings.upload_limit + settings.body_limit},
+    )
+    api = APIRouter(prefix=API)
+    for router in (suggestions, profiles, organisations, imports, taxonomy):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(_health(app))
+    Instrumentator(excluded_handlers=["/live", "/ready", "/metrics"]).instrument(app).expose(
+        app, include_in_schema=False
+    )
+    return app
+
+
+def _health(app: FastAPI) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/live")
+    def live() -> dict[str, str]:
+        """Say that the process runs."""
+        return {"status": "live"}
+
+    @router.get("/ready", responses={503: {"description": "Not ready; `problems` says why."}})
+    def ready(response: Response) -> dict[str, object]:
+        """Say whether the service can answer, and if not, why."""
+        found: list[str] = []
+        try:
+            revision = app.state.database.ping()
+            if revision != head_revision():
+                found.append("the database is not at this version's schema")
+            INDEX_SEQ.set(app.state.projection.catch_up())
+            for kind, size in app.state.projection.sizes().items():
+                INDEX_PROFILES.labels(kind).set(size)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready
+            found.append(f"the database or the index does not answer ({type(error).__name__})")
+        response.status_code = 503 if found else 200
+        return {"status": "not ready" if found else "ready", "problems": found}
+
+    return router

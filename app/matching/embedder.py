@@ -1,0 +1,414 @@
+"""Texts become vectors: the `Embedder` protocol, its three implementations and `load_embedder`.
+
+Importing this module loads neither torch nor transformers; only a `SentenceTransformerEmbedder` does, when made.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import json
+import math
+import os
+import re
+import threading
+import unicodedata
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from app.matching import onnx_export
+
+Matrix: TypeAlias = NDArray[np.float32]
+
+MODEL_VARIABLE: Final = "PUENTE_MODEL"
+CACHE_VARIABLE: Final = "PUENTE_MODEL_CACHE"
+
+_PROJECT: Final = Path(__file__).resolve().parents[2]
+_PINS: Final = _PROJECT / "models" / "manifest.json"
+_LENGTH_TOLERANCE: Final = 1e-3
+
+
+class EmbedderError(Exception):
+    """An encoder cannot be loaded as asked, or gave what is no vector. The message names the file or the reason."""
+
+
+class EmbedderBusyError(EmbedderError):
+    """Too many queries wait for the encoder, or one waited too long: try again later."""
+
+
+EmbedderBusy = EmbedderBusyError
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of length 1. Every method may be called from several threads at once."""
+
+    @property
+    def model_key(self) -> str:
+        """Who made the vectors, e.g. `all-MiniLM-L6-v2@1a2b3c4d/onnx-int8`; different keys are never compared."""
+
+    @property
+    def dim(self) -> int:
+        """Number of columns of an embedding."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens, as `count_tokens` counts them, that one embedding sees; what lies beyond is ignored."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without the encoder's own marks and without truncation."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Matrix:
+        """Embeddings of what is sought, (n, d); EmbedderBusyError when the encoder is overloaded."""
+
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
+        """Embeddings of what is offered, (n, d); uses every core that the encoder was given."""
+
+
+def load_embedder(name_or_path: str | None = None) -> Embedder:
+    """Load an encoder by name or path; without one, what PUENTE_MODEL says, else the default.
+
+    The default is the int8 export of the pinned all-MiniLM-L6-v2, made on first use (about fifteen seconds) under
+    `var/models` or PUENTE_MODEL_CACHE. `hash` is the encoder without a model; `all-MiniLM-L6-v2` the pinned model in
+    fp32 by sentence-transformers; a folder made by `app.matching.onnx_export` is served by onnxruntime; anything
+    else is a sentence-transformers folder, or a name on the Hugging Face hub. EmbedderError when it cannot be had.
+    """
+    wanted = name_or_path or os.environ.get(MODEL_VARIABLE)
+    if not wanted:
+        return _load_default()
+    if wanted == "hash":
+        return HashEmbedder()
+    pins = _read_pins()
+    if wanted in {pins["name"], f"sentence-transformers/{pins['name']}"}:
+        return SentenceTransformerEmbedder(_pinned_folder(), name=pins["name"])
+    if (Path(wanted) / onnx_export.MODEL_FILE).is_file():
+        return OnnxEmbedder(wanted)
+    return SentenceTransformerEmbedder(wanted)
+
+
+class OnnxEmbedder:
+    """An exported encoder on onnxruntime: 0.3 s to load, no torch.
+
+    `folder` was made by `app.matching.onnx_export`; its files are compared with its manifest (EmbedderError). At most
+    `sessions` texts are encoded at the same time, each on one core, in the order of arrival; a query that finds
+    `max_waiting` others waiting, or waits longer than `patience` seconds, gets EmbedderBusyError. Texts are encoded
+    one by one, so a text has the same vector, bit for bit, alone and in any company (see `onnx_export`).
+    """
+
+    def __init__(
+        self, folder: str | Path, sessions: int = 2, *, max_waiting: int = 64, patience: float = 10.0
+    ) -> None:
+        folder = Path(folder)
+        try:
+            manifest = onnx_export.read_manifest(folder)
+            self.model_key: str = manifest["encoder_id"]
+            self.dim: int = manifest["dim"]
+            self.max_tokens: int = manifest["max_tokens"]
+        except (onnx_export.ExportError, KeyError) as error:
+            raise EmbedderError(f"{folder} cannot be loaded: {error}") from error
+        # Its settings are never changed after this, which is what makes sharing it between threads safe.
+        self._tokenizer = Tokenizer.from_file(str(folder / onnx_export.TOKENIZER_FILE))
+        self._marks = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._session = _one_thread_session(folder / onnx_export.MODEL_FILE)
+        self._sessions = sessions
+        self._turns = _Turns(sessions)
+        self._max_waiting = max_waiting
+        self._patience = patience
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without the encoder's own marks and without truncation."""
+        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def embed_queries(self, texts: Sequence[str]) -> Matrix:
+        """Embeddings (n, d); EmbedderBusyError when the encoder is overloaded."""
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        for row, text in enumerate(texts):
+            tokens = self._tokens(text)
+            with self._turns.turn(max_waiting=self._max_waiting, patience=self._patience):
+                vectors[row] = self._run(tokens)
+        return _checked(vectors)
+
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
+        """Embeddings (n, d), on as many cores as there are sessions; waits for its turns as long as it takes."""
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        # The longest come first (they are popped from the end), so that the threads finish together.
+        todo = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+
+        def work() -> None:
+            while True:
+                try:
+                    row = todo.pop()
+                except IndexError:
+                    return
+                tokens = self._tokens(texts[row])
+                with self._turns.turn():
+                    vectors[row] = self._run(tokens)
+
+        threads = min(self._sessions, len(texts))
+        if threads <= 1:
+            work()
+        else:
+            with ThreadPoolExecutor(threads, thread_name_prefix="embed") as pool:
+                for done in [pool.submit(work) for _ in range(threads)]:
+                    done.result()
+        return _checked(vectors)
+
+    def _tokens(self, text: str) -> NDArray[np.int64]:
+        """Token ids with the encoder's marks, (1, tokens), cut at the window."""
+        encoding = self._tokenizer.encode(text)
+        if len(encoding) > self.max_tokens + self._marks:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+            encoding.truncate(self.max_tokens)
+            encoding = self._tokenizer.post_process(encoding)
+        return np.array([encoding.ids], dtype=np.int64)
+
+    def _run(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        vectors: Matrix = self._session.run(["embedding"], {"input_ids": tokens})[0]
+        return vectors[0]
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model, on torch; one thread encodes at a time.
+
+    A folder must hold what sentence-transformers saved (EmbedderError otherwise, where the library would quietly put
+    mean pooling on top of anything); a name is taken from the Hugging Face hub or its local cache.
+    """
+
+    def __init__(self, path_or_name: str | Path, *, name: str | None = None) -> None:
+        folder = _sentence_transformers_folder(str(path_or_name))
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415  loads torch: only when asked for
+
+        try:
+            files = onnx_export.source_files(folder)
+            self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+            backend = getattr(self._model.tokenizer, "backend_tokenizer", self._model.tokenizer)
+            self._tokenizer = Tokenizer.from_str(backend.to_str())  # our own: encoding changes the model's settings
+        except Exception as error:
+            raise EmbedderError(f"{path_or_name} cannot be loaded by sentence-transformers: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        known = name or str(path_or_name).rstrip("/").rsplit("/", 1)[-1]
+        self.model_key: str = onnx_export.encoder_id(known, files, "torch-fp32/1")
+        self.dim: int = self._model.get_embedding_dimension() or 0
+        window = self._model.max_seq_length or self._model.tokenizer.model_max_length
+        self.max_tokens: int = int(window) - self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._one_at_a_time = threading.Lock()  # the library's tokenizer is not thread-safe
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without the encoder's own marks and without truncation."""
+        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def embed_queries(self, texts: Sequence[str]) -> Matrix:
+        """Embeddings (n, d), with the model's prompt for queries if it has one."""
+        return self._embed(self._model.encode_query, texts)
+
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
+        """Embeddings (n, d), with the model's prompt for documents if it has one."""
+        return self._embed(self._model.encode_document, texts)
+
+    def _embed(self, encode: Any, texts: Sequence[str]) -> Matrix:
+        if not texts:
+            return np.empty((0, self.dim), dtype=np.float32)
+        with self._one_at_a_time:
+            vectors = encode(list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False)
+        return _checked(np.ascontiguousarray(vectors, dtype=np.float32))
+
+
+class HashEmbedder:
+    """An encoder without a model: words and their pieces, hashed into `dim` columns; the same everywhere, for ever.
+
+    It sees shared words and shared stems, not meaning: for trials and machines where no model may run. Features are
+    words and the 3- to 5-character pieces of `<word>`, without case and accents, weighted by 1 + log(count), with the
+    sign of their hash (Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning").
+    """
+
+    max_tokens: int = 254
+
+    def __init__(self, dim: int = 384) -> None:
+        self.dim = dim
+        self.model_key = f"hash@1/{dim}"
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Words and punctuation marks of each text."""
+        return [len(_TOKEN.findall(text)) for text in texts]
+
+    def embed_queries(self, texts: Sequence[str]) -> Matrix:
+        """Embeddings (n, d)."""
+        return self.embed_documents(texts)
+
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
+        """Embeddings (n, d)."""
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for feature, count in Counter(_features(text, self.max_tokens)).items():
+                number = _hash(feature)
+                weight = (1 + math.log(count)) * (_WORD_WEIGHT if feature.startswith("<") else 1.0)
+                vectors[row, (number >> 1) % self.dim] += weight if number & 1 else -weight
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        nothing = lengths[:, 0] == 0  # no word at all, or signs that cancel out: still a vector
+        vectors[nothing, 0] = lengths[nothing] = 1
+        return _checked(vectors / lengths)
+
+
+_TOKEN: Final = re.compile(r"\w+|[^\w\s]")
+_WORD_WEIGHT: Final = 2.0
+
+
+def _features(text: str, words: int) -> Iterator[str]:
+    """Words (as `<word>`) and the 3- to 5-character pieces of the first `words` tokens."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    for word in _TOKEN.findall(plain)[:words]:
+        framed = f"<{word}>"
+        yield framed
+        for size in (3, 4, 5):
+            yield from (f"{size}{framed[i : i + size]}" for i in range(len(framed) - size + 1))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _hash(feature: str) -> int:
+    return int.from_bytes(hashlib.blake2b(feature.encode(), digest_size=8).digest(), "big")
+
+
+class _Turns:
+    """A fixed number of places, given in the order of arrival, with a bounded line before them."""
+
+    def __init__(self, places: int) -> None:
+        self._lock = threading.Lock()
+        self._free = places
+        self._line: deque[threading.Event] = deque()
+
+    @contextmanager
+    def turn(self, *, max_waiting: int | None = None, patience: float | None = None) -> Iterator[None]:
+        """Hold a place. EmbedderBusyError when `max_waiting` wait already or after `patience` seconds."""
+        ticket = None
+        with self._lock:
+            if self._free:
+                self._free -= 1
+            elif max_waiting is not None and len(self._line) >= max_waiting:
+                raise EmbedderBusyError("too many texts wait for the encoder")
+            else:
+                ticket = threading.Event()
+                self._line.append(ticket)
+        if ticket is not None:
+            self._wait(ticket, patience)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _wait(self, ticket: threading.Event, patience: float | None) -> None:
+        try:
+            served = ticket.wait(patience)
+        except BaseException:
+            self._give_up(ticket)
+            raise
+        if not served and self._give_up(ticket):
+            raise EmbedderBusyError(f"the encoder was busy for {patience:g} s")
+
+    def _give_up(self, ticket: threading.Event) -> bool:
+        """Leave the line; false, and the place is ours after all, when the ticket was served meanwhile."""
+        with self._lock:
+            if ticket.is_set():
+                return False
+            self._line.remove(ticket)
+            return True
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._line:
+                self._line.popleft().set()
+            else:
+                self._free += 1
+
+
+def _one_thread_session(path: Path) -> ort.InferenceSession:
+    """A session that computes in the thread that calls it; several threads may call it at once.
+
+    So one session serves as a pool: the same throughput as one session per thread (measured), for half the memory.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False  # patterns are kept per input shape, and every text has its own
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _checked(vectors: Matrix) -> Matrix:
+    """Return the rows when all are finite and of length 1; EmbedderError otherwise."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not np.all(np.abs(lengths - 1) < _LENGTH_TOLERANCE):  # false for NaN and infinity too
+        raise EmbedderError("the encoder gave a vector that is not finite or not of length 1")
+    return vectors
+
+
+def _load_default() -> OnnxEmbedder:
+    """The pinned model's int8 export, made now when there is none; made once more when it is damaged."""
+    pins = _read_pins()
+    source = _pinned_folder()
+    key = onnx_export.encoder_id(pins["name"], pins["files"], onnx_export.RECIPE)
+    cache = Path(os.environ.get(CACHE_VARIABLE) or _PROJECT / "var" / "models")
+    folder = cache / key
+    try:
+        return OnnxEmbedder(folder)
+    except EmbedderError:
+        try:
+            onnx_export.ensure(source, folder, pins["name"])
+        except onnx_export.ExportError as error:
+            raise EmbedderError(str(error)) from error
+        return OnnxEmbedder(folder)
+
+
+def _read_pins() -> dict[str, Any]:
+    try:
+        pins: dict[str, Any] = json.loads(_PINS.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise EmbedderError(f"{_PINS} cannot be read: {error}") from error
+    return pins
+
+
+@functools.cache
+def _pinned_folder() -> Path:
+    """The folder of the pinned model, its files compared with `models/manifest.json` once per process (60 ms)."""
+    pins = _read_pins()
+    spec = importlib.util.find_spec(pins["package"].replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbedderError(f"the package {pins['package']} {pins['version']} is not installed")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    try:
+        found = onnx_export.source_files(folder)
+    except onnx_export.ExportError as error:
+        raise EmbedderError(str(error)) from error
+    for name in sorted(pins["files"].keys() | found.keys()):
+        if found.get(name) != pins["files"].get(name):
+            raise EmbedderError(f"{folder / name} is not the file that {_PINS} pins (sha256 differs)")
+    return folder
+
+
+def _sentence_transformers_folder(path_or_name: str) -> Path:
+    """The folder of a model: given as such, or fetched from the hub or its cache. EmbedderError when it is none."""
+    folder = Path(path_or_name).expanduser()
+    if folder.exists() or path_or_name.startswith(("/", ".", "~")):
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's library is first imported; a folder needs no hub
+    else:
+        from huggingface_hub import snapshot_download  # noqa: PLC0415  only names need the hub
+
+        try:
+            folder = Path(snapshot_download(path_or_name, ignore_patterns=["onnx/*", "openvino/*", "*.h5", "*.ot"]))
+        except Exception as error:
+            raise EmbedderError(f"{path_or_name} is neither a folder nor to be had from the hub: {error}") from error
+    try:
+        modules = json.loads((folder / "modules.json").read_text("utf-8"))
+        bare = [m["path"] for m in modules if m["type"].endswith("Transformer")]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EmbedderError(f"{folder} is no sentence-transformers model: no readable modules.json") from error
+    for path in bare:
+        if not (folder / path / "config.json").is_file():
+            raise EmbedderError(f"{folder} is no sentence-transformers model: {path or '.'} has no config.json")
+    return folder

@@ -1,0 +1,165 @@
+"""The engine: the index proposes, the database's rows are judged, and the shown ones explained.
+
+`propose` and `judge` are two calls, because between them the caller asks the database what is true now
+(architecture.md §2): the index may be late or damaged, and then costs recall for one request, never privacy.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.matching.facets import FacetTable
+from app.matching.features import SemanticSimilarity
+from app.matching.filters import PairRule, reject
+from app.matching.kinds import MatchKind
+from app.matching.shelf import Shelf
+from app.matching.types import (
+    Candidate,
+    Contribution,
+    Document,
+    Evidence,
+    Passages,
+    Proposal,
+    Query,
+    Quote,
+    Ranking,
+    Rows,
+    Side,
+)
+
+DECIMALS = 4
+"""Scores are rounded to 1e-4 and ties broken by key, so that the same question has the same answer."""
+
+FIRST_DEPTH = 64
+DEEPER = 4
+MAX_EVIDENCE = 3
+
+_Floats = NDArray[np.float64]
+
+
+def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal:
+    """Return the keys of the `limit` best-scoring profiles that no rule rejects, from the index.
+
+    The best by *score* are wanted, the index finds the best by *similarity*: the search goes deeper until no row
+    that was not seen could reach the score of the last one kept (Fagin's threshold algorithm), so the answer is
+    exact under any filter.
+    """
+    rejected: dict[str, int] = {}
+    rows = reject(kind.rules, query, shelf.table, shelf.rows(), rejected)
+    depth = max(FIRST_DEPTH, 2 * limit)
+    while True:
+        found, similarities = shelf.search(query.vector, rows, depth)
+        complete = len(found) >= len(rows)
+        scores = _weigh(kind, query, shelf.table, found, similarities)[1]
+        order = np.lexsort((shelf.table.pks[found], -scores))[:limit]
+        if complete or (len(order) == limit and _bound(kind, query, similarities) < scores[order[-1]]):
+            break
+        depth *= DEEPER
+    pks = tuple(int(pk) for pk in shelf.table.pks[found[order]])
+    return Proposal(pks, len(rows), rejected, complete and len(rows) <= limit)
+
+
+def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: int) -> Ranking:
+    """Return the ranking of `documents`, as the database has them now: rules, scores, words and evidence."""
+    rejected: dict[str, int] = {}
+    table = FacetTable([document.pk for document in documents], [document.facets for document in documents])
+    rows = reject(kind.rules, query, table, np.arange(len(documents)), rejected)
+    vectors = [documents[row].vector for row in rows]
+    similarities = np.stack(vectors) @ query.vector if vectors else np.empty(0, dtype=np.float32)
+    parts, scores = _weigh(kind, query, table, rows, similarities)
+    order = np.lexsort((table.pks[rows], -scores))[:limit]
+    candidates = tuple(
+        _candidate(kind, query, documents[int(rows[place])], parts[:, place], float(scores[place]))
+        for place in order
+    )
+    return Ranking(candidates, rejected, missing_facts(kind, query))
+
+
+def missing_facts(kind: MatchKind, query: Query) -> tuple[str, ...]:
+    """Return the facets that features and pair rules would look at and that the query does not have."""
+    wanted = [feature.facet(query.side) for feature, _ in kind.features]
+    wanted += [rule.facet(query.side) for rule in kind.pair_rules if isinstance(rule, PairRule)]
+    return tuple(sorted({name for name in wanted if name is not None and query.facets.get(name) is None}))
+
+
+def _weigh(
+    kind: MatchKind, query: Query, table: FacetTable, rows: Rows, similarities: NDArray[np.float32]
+) -> tuple[_Floats, _Floats]:
+    """Return the contributions, shape (features, rows), and the scores, both rounded: parts add up exactly."""
+    exact = similarities.astype(np.float64)
+    parts = np.stack(
+        [
+            np.round(weight * feature.values(query, table, rows, exact), DECIMALS)
+            for feature, weight in kind.features
+        ]
+    )
+    return parts, np.round(parts.sum(axis=0), DECIMALS)
+
+
+def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> float:
+    """Return a score that no row beyond the depth searched can reach."""
+    furthest = max(float(similarities[-1]), 0.0)
+    slack = 1e-4 * (len(kind.features) + 1)
+    bound = slack
+    for feature, weight in kind.features:
+        name = feature.facet(query.side)
+        if isinstance(feature, SemanticSimilarity):
+            bound += weight * furthest
+        elif name is None or query.facets.get(name) is not None:
+            bound += weight
+    return bound
+
+
+def _candidate(kind: MatchKind, query: Query, document: Document, parts: _Floats, score: float) -> Candidate:
+    contributions = []
+    for (feature, weight), part in zip(kind.features, parts, strict=True):
+        contribution = float(part)
+        value = round(contribution / weight, 6)
+        contributions.append(
+            Contribution(
+                feature.name, value, weight, contribution, feature.words(value, query, document.facets)
+            )
+        )
+    return Candidate(document, score, None, kind.band(score), tuple(contributions), evidence(query, document))
+
+
+def evidence(query: Query, document: Document) -> tuple[Evidence, ...]:
+    """Return up to three pairs of quoted passages, the nearest first, each passage of the document once.
+
+    The document's vector is the normalised sum of its passages', so the pairs shown are the largest terms of the
+    similarity itself, not an afterthought.
+    """
+    if query.text is None or document.text is None:
+        return ()
+    mine, theirs = _quotable(query.passages), _quotable(document.passages)
+    if not mine or not theirs:
+        return ()
+    table = query.passages.vectors[mine] @ document.passages.vectors[theirs].astype(np.float32).T
+    best = table.argmax(axis=0)
+    strength = table[best, np.arange(len(theirs))]
+    found = []
+    for column in np.lexsort((np.arange(len(theirs)), -np.round(strength, DECIMALS)))[:MAX_EVIDENCE]:
+        own = _quote(query.text, query.passages, mine[int(best[column])])
+        other = _quote(document.text, document.passages, theirs[int(column)])
+        pair = (own, other) if query.side is Side.SEEKER else (other, own)
+        found.append(Evidence(round(float(strength[column]), DECIMALS), *pair))
+    return tuple(found)
+
+
+def _quotable(passages: Passages) -> list[int]:
+    return [place for place, span in enumerate(passages.spans) if span is not None]
+
+
+def _quote(text: str, passages: Passages, place: int) -> Quote:
+    span = passages.spans[place]
+    if span is None:
+        msg = "this passage is not quoted"
+        raise ValueError(msg)
+    return Quote(text[span[0] : span[1]], span[0], span[1])
+
+
+def total_rejected(*counts: Mapping[str, int]) -> dict[str, int]:
+    """Add up rejections by label, in order of label."""
+    labels = sorted({label for count in counts for label in count})
+    return {label: sum(count.get(label, 0) for count in counts) for label in labels}

@@ -1,0 +1,182 @@
+"""The one place where a match kind is declared.
+
+A new kind is one entry in `MATCH_KINDS`; a new profile kind is one member of `ProfileKind` and one facet schema
+(`profiles/schemas.py`).
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.matching.features import (
+    Feature,
+    SemanticSimilarity,
+    level_fit,
+    region_sought,
+    same_region,
+    shared_language,
+    shared_sectors,
+    skill_coverage,
+)
+from app.matching.filters import GENERAL_RULES, OfferRule, PairRule, Rule, overlap, reaches
+from app.matching.types import Side
+
+RULES_VERSION = "1"
+"""Raised by hand when the meaning of a rule or feature changes; the rest of the version is a hash of the table."""
+
+
+class ProfileKind(StrEnum):
+    """Any text that seeks or offers."""
+
+    PITCH = "pitch"
+    PRIORITY = "priority"
+    SKILL_NEED = "skill_need"
+    TRAINING_OFFER = "training_offer"
+    TRAINEE = "trainee"
+
+
+class RiskTier(StrEnum):
+    """Whether a suggestion is about organisations only, or about a person (AI Act, Annex III)."""
+
+    LEGAL_PERSON = "legal_person"
+    NATURAL_PERSON = "natural_person"
+
+
+@dataclass(frozen=True, slots=True)
+class MatchKind:
+    """What is matched with what, by which hard rules, and how a pair scores: the sum of weight x value."""
+
+    name: str
+    seeker: ProfileKind
+    offer: ProfileKind
+    features: tuple[tuple[Feature, float], ...]
+    pair_rules: tuple[Rule, ...] = ()
+    risk_tier: RiskTier = RiskTier.LEGAL_PERSON
+    bands: tuple[tuple[str, float], ...] = (("strong", 0.5), ("possible", 0.3), ("weak", 0.0))
+
+    def __post_init__(self) -> None:
+        total = sum(weight for _, weight in self.features)
+        if not self.features or abs(total - 1) > 1e-9:  # noqa: PLR2004 - rounding of the sum
+            msg = f"the weights of {self.name} add up to {total}, not to 1"
+            raise ValueError(msg)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All hard rules, in the order in which they reject."""
+        return GENERAL_RULES + self.pair_rules
+
+    def profile_kind(self, side: Side) -> ProfileKind:
+        """Return which profiles stand on `side`."""
+        return self.seeker if side is Side.SEEKER else self.offer
+
+    def side_of(self, profile_kind: str) -> Side | None:
+        """Return the side on which a profile kind stands (the seeker's where both are the same), or None."""
+        if profile_kind == self.seeker:
+            return Side.SEEKER
+        return Side.OFFER if profile_kind == self.offer else None
+
+    def band(self, score: float) -> str:
+        """Return the word for a score."""
+        return next(name for name, least in self.bands if score >= least)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the kind as GET /match-kinds shows it."""
+        return {
+            "name": self.name,
+            "seeker": self.seeker.value,
+            "offer": self.offer.value,
+            "risk_tier": self.risk_tier.value,
+            "features": [
+                {"name": f.name, "weight": weight, "sentence": f.sentence} for f, weight in self.features
+            ],
+            "rules": [{"label": rule.label, "sentence": rule.sentence} for rule in self.rules],
+            "bands": [{"name": name, "least_score": least} for name, least in self.bands],
+        }
+
+    def rules_version(self) -> str:
+        """Return the version of features, weights, rules and bands: equal versions score equally."""
+        described = json.dumps(self.describe(), sort_keys=True).encode()
+        return f"{RULES_VERSION}-{hashlib.sha256(described).hexdigest()[:12]}"
+
+
+_SAME_PERIOD = PairRule("period", "The two periods overlap.", "period", "period", overlap)
+_SAME_REGIME = PairRule(
+    "dual_regime",
+    "They have a dual regime in common.",
+    "dual_regimes",
+    "dual_regimes",
+    lambda first, second: not first.isdisjoint(second),
+)
+_LANGUAGE_SPOKEN = PairRule(
+    "language_spoken",
+    "The trainee speaks a language of the place.",
+    "languages",
+    "languages",
+    lambda first, second: not first.isdisjoint(second),
+)
+_LEVEL_REACHED = PairRule(
+    "level_reached",
+    "The offer is at most one EQF level below the level needed.",
+    "eqf_level",
+    "eqf_level",
+    lambda needed, given: given >= needed - 1,
+)
+_WITHIN_MOBILITY = PairRule(
+    "mobility",
+    "The place lies where the trainee moves.",
+    "nuts",
+    "mobility",
+    lambda place, mobility: reaches(mobility, place),
+)
+_NO_EVENT = OfferRule(
+    "qualification",
+    "An event, such as a science week, never stands in for a qualification.",
+    "programme_type",
+    lambda programme_type: programme_type != "event",
+)
+
+MATCH_KINDS: dict[str, MatchKind] = {
+    kind.name: kind
+    for kind in (
+        MatchKind(
+            "cluster-region",
+            ProfileKind.PITCH,
+            ProfileKind.PRIORITY,
+            (
+                (SemanticSimilarity(), 0.80),
+                (shared_sectors(), 0.10),
+                (region_sought(), 0.05),
+                (same_region(), 0.05),
+            ),
+        ),
+        MatchKind(
+            "company-school",
+            ProfileKind.SKILL_NEED,
+            ProfileKind.TRAINING_OFFER,
+            (
+                (SemanticSimilarity(), 0.70),
+                (skill_coverage(), 0.15),
+                (same_region(), 0.05),
+                (level_fit(), 0.05),
+                (shared_language(), 0.05),
+            ),
+            (_NO_EVENT, _SAME_PERIOD, _SAME_REGIME, _LEVEL_REACHED),
+        ),
+        MatchKind(
+            "company-trainee",
+            ProfileKind.SKILL_NEED,
+            ProfileKind.TRAINEE,
+            (
+                (SemanticSimilarity(), 0.50),
+                (skill_coverage(), 0.30),
+                (same_region(), 0.10),
+                (shared_language(), 0.10),
+            ),
+            (_SAME_PERIOD, _SAME_REGIME, _LANGUAGE_SPOKEN, _WITHIN_MOBILITY, _LEVEL_REACHED),
+            risk_tier=RiskTier.NATURAL_PERSON,
+        ),
+    )
+}
+"""Every kind of match, by name."""

@@ -1,0 +1,361 @@
+"""Make the quick encoder: a sentence-transformers folder becomes one int8 ONNX file, once.
+
+`python -m app.matching.onnx_export SOURCE DESTINATION` traces encoder, mean pooling and normalisation into one
+graph, rounds its weights to int8, compares it with sentence-transformers in fp32 and moves the finished folder into
+place. `ensure` runs that command in a process of its own, so that the caller never loads torch.
+
+The graph takes one text at a time (or several of exactly equal token count) and therefore no attention mask. That is
+deliberate: dynamic int8 takes the range of an activation over the whole batch, so batch mates and padding would change
+a text's vector (cosine down to .956 measured, with itself). One at a time a text has one vector, bit for bit, and on
+short texts it costs nothing: small products stay in the cache, and no token of padding is computed.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+RECIPE: Final = "onnx-int8/1"
+"""What is done to the source; a change that changes vectors raises the number, and with it the encoder's id."""
+
+MODEL_FILE: Final = "model.onnx"
+TOKENIZER_FILE: Final = "tokenizer.json"
+MANIFEST_FILE: Final = "manifest.json"
+
+MEAN_COSINE: Final = 0.985
+"""The least mean cosine between the export and sentence-transformers over `SENTENCES` (measured: .9912)."""
+
+MIN_COSINE: Final = 0.96
+"""The least cosine of any one sentence (measured: .9798)."""
+
+_SOURCE_SUFFIXES: Final = frozenset({".json", ".safetensors", ".bin", ".model", ".txt"})
+_EXPORT_SECONDS: Final = 900
+_PROJECT = Path(__file__).resolve().parents[2]
+
+SENTENCES: Final = (
+    "Cooperation between automotive clusters on lightweight parts made of recycled aluminium.",
+    "We look for a partner region to test hydrogen buses on hilly routes.",
+    "Training in welding and boiler making, 2,000 hours, half of them in the company.",
+    "Two apprentices for CNC machining wanted from September; English B1 is enough.",
+    "Digital twins for water supply networks",
+    "The priority covers circular economy, bio-based packaging and industrial symbiosis.",
+    "Short course on cybersecurity for small manufacturers",
+    "Nurse assistants for a rural care home, with lodging.",
+    "Offshore wind: blades, moorings, maintenance by drone and the harbour's logistics.",
+    "Photonics sensors that see defects on a production line in real time",
+    "Buscamos socios para un proyecto piloto de hidrógeno verde en el puerto.",
+    "Ciclo formativo de grado superior en automatización y robótica industrial.",
+    "El clúster agroalimentario ofrece ensayos de conservación de fruta fresca.",
+    "Se necesitan tres alumnos en prácticas para montaje de cuadros eléctricos.",
+    "Prioridad: movilidad sostenible e industria de la automoción conectada.",
+    "Rehabilitación energética de viviendas y construcción con madera.",
+    "Curso de 60 horas sobre inteligencia artificial aplicada al comercio.",
+    "La región quiere atraer empresas aeronáuticas y fabricar piezas de composite.",
+    "Técnico en cuidados auxiliares de enfermería, formación dual intensiva.",
+    "Turismo gastronómico, patrimonio y experiencias en el medio rural",
+    "Procuramos empresas que reciclem têxteis e produzam fios novos.",
+    "Formação de técnicos de soldadura para a indústria naval.",
+    "A região aposta na economia do mar, na aquacultura e na biotecnologia azul.",
+    "Precisamos de dois estagiários para manutenção de moldes de injeção.",
+    "Curso profissional de programação e gestão de sistemas informáticos.",
+    "Cortiça, madeira e mobiliário: novos materiais e desenho",
+    "Agricultura de precisão com sensores de solo e rega inteligente.",
+    "O agrupamento de empresas procura parceiros para exportar calçado.",
+    "Nous cherchons des partenaires pour valoriser la chaleur perdue des usines.",
+    "Formation en apprentissage : technicien de maintenance aéronautique.",
+    "La filière bois veut automatiser la scierie et sécher à basse énergie.",
+    "Pôle de santé numérique, imagerie médicale et données de patients",
+    "Une entreprise de chaudronnerie recrute deux alternants dès octobre.",
+    "Viticulture durable, étiquetage et lutte contre le gel",
+    "Wir suchen Partner für den Leichtbau mit Faserverbundstoffen.",
+    "Ausbildung zum Mechatroniker, drei Jahre, mit Berufsschule.",
+    "Die Region setzt auf Wasserstoff, Stahl ohne Kohle und neue Stromnetze.",
+    "Weiterbildung in der Pflege älterer Menschen",
+    "Beratung bei der Einführung einer neuen Software im Lager",
+    "Der Maschinenbau braucht Fachkräfte für Steuerungen und Antriebe.",
+    "Cerchiamo partner per la moda circolare e la tintura senza acqua.",
+    "Corso di tecnico superiore per la meccatronica, quarto livello.",
+    "Il distretto della ceramica riduce i consumi dei forni.",
+    "Recupero dei borghi, artigianato e turismo lento",
+    "Samenwerking rond slimme landbouw en het hergebruik van reststromen.",
+    "Opleiding tot procesoperator in de chemische industrie",
+    "Havens, waterbouw en schone scheepvaart",
+    "Szukamy partnerów do recyklingu baterii samochodowych.",
+    "Kształcenie zawodowe: technik elektronik, poziom czwarty.",
+    "Region rozwija lotnictwo i obróbkę metali.",
+    "Căutăm parteneri pentru eficiența energetică a clădirilor publice.",
+    "Formare profesională pentru operatori de mașini cu comandă numerică.",
+    "Hledáme partnery pro chytré textilie a zdravotnické pomůcky.",
+    "Járműipari beszállítók keresnek partnert könnyű alkatrészekhez.",
+    "Etsimme kumppaneita kiertotalouteen ja metsäteollisuuden sivuvirtoihin.",
+    "Konetekniikan koulutus ja työssäoppiminen pienissä yrityksissä",
+    "Vi söker samarbete om batterier, gruvor och grönt stål.",
+    "Uddannelse i vindenergi og vedligehold af møller på havet.",
+    "Αναζητούμε εταίρους για έξυπνη γεωργία και εξοικονόμηση νερού.",
+    "Търсим партньори за роботизация на складове.",
+    "Iščemo partnerje za pametne tovarne in nove materiale.",
+    "Busquem socis per a envasos compostables i logística urbana.",
+    "ISO 9001; PLC S7-1500; 3D-CAD; MIG/MAG",
+    "Robotics",
+)
+"""What an export is judged on: 64 sentences of our own in the languages and the trades that Puente meets."""
+
+
+class ExportError(Exception):
+    """The source cannot be exported, or what was exported is not what its manifest says."""
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal (90 MB take about 60 ms)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def source_files(source: Path) -> dict[str, str]:
+    """Relative path → SHA-256 of every file of a sentence-transformers folder that can change a vector.
+
+    Those are the configurations, tokenizers and weights beside `modules.json` and in the folder of each module;
+    exports to other formats and read-me files in a downloaded folder do not count. ExportError without `modules.json`.
+    """
+    try:
+        modules = json.loads((source / "modules.json").read_text("utf-8"))
+        folders = {source, *(source / module["path"] for module in modules)}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ExportError(f"{source} has no readable modules.json: not a sentence-transformers folder") from error
+    files = (
+        file
+        for folder in folders
+        if folder.is_dir()
+        for file in folder.iterdir()
+        if file.suffix in _SOURCE_SUFFIXES and file.is_file()
+    )
+    return {file.relative_to(source).as_posix(): file_sha256(file) for file in sorted(files)}
+
+
+def encoder_id(name: str, files: Mapping[str, str], recipe: str) -> str:
+    """`<name>@<hash8>/<recipe's family>`: who made a vector. Vectors of different ids are never compared.
+
+    The hash covers the source's files and the recipe, not the exported bytes: these may differ between versions of
+    the exporter, while the vectors agree but for the last bits.
+    """
+    lines = [recipe, *(f"{sha} {path}" for path, sha in sorted(files.items()))]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return f"{name}@{digest[:8]}/{recipe.partition('/')[0]}"
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read an exported folder's manifest, having compared its files with it. ExportError names what is wrong."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
+        for name, sha256 in manifest["files"].items():
+            if file_sha256(folder / name) != sha256:
+                raise ExportError(f"{folder / name} is not the file that its manifest describes (sha256 differs)")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ExportError(f"{folder} is not a complete export: {error}") from error
+    return manifest
+
+
+def ensure(source: Path, destination: Path, name: str) -> None:
+    """Export `source` to `destination` in a process of its own, unless a sound export stands there already.
+
+    Takes about fifteen seconds, once. Safe to interrupt, and to call from several processes at once: one of them
+    works, the others wait for it. ExportError with the last lines of the process when it fails.
+    """
+    command = [sys.executable, "-m", __name__, str(source.resolve()), str(destination.resolve()), "--name", name]
+    logger.info("exporting the encoder %s to %s (once)", name, destination)
+    try:
+        done = subprocess.run(  # noqa: S603  our own module, arguments passed as a list
+            command, cwd=_PROJECT, capture_output=True, text=True, timeout=_EXPORT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ExportError(f"the export of {source} took more than {_EXPORT_SECONDS} s") from error
+    if done.returncode:
+        raise ExportError(f"the export of {source} failed: {done.stderr.strip()[-800:]}")
+
+
+def export(source: Path, destination: Path, name: str) -> None:
+    """Do what `ensure` promises, in this process: loads torch. `name` becomes the first part of the encoder's id."""
+    wanted = encoder_id(name, source_files(source), RECIPE)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(destination):
+        with suppress(ExportError):
+            if read_manifest(destination)["encoder_id"] == wanted:
+                return
+        prefix = f".{destination.name}.tmp-"
+        for leftover in destination.parent.glob(f"{prefix}*"):  # of a process that was killed: we hold the lock
+            shutil.rmtree(leftover)
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=destination.parent))
+        try:
+            fresh = work / "fresh"
+            fresh.mkdir()
+            _build(source, fresh, name)
+            if destination.exists():
+                destination.replace(work / "unsound")
+            fresh.replace(destination)
+            _flush(destination.parent)
+        finally:
+            shutil.rmtree(work)
+
+
+@contextmanager
+def _alone(destination: Path) -> Iterator[None]:
+    """Hold the lock of one destination; the kernel releases it when the process ends, however it ends."""
+    with destination.with_name(f".{destination.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(source: Path, folder: Path, name: str) -> None:
+    """Fill `folder` with a checked export of `source`."""
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  only the exporting process loads torch
+    from tokenizers import Tokenizer  # noqa: PLC0415  idem
+
+    files = source_files(source)
+    # Attention is traced in its plain form: the fused one brings a guard against NaN into each layer.
+    model = SentenceTransformer(
+        str(source), device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "eager"}
+    ).eval()
+    _refuse_unless_plain(model)
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    full = folder / "fp32.onnx"
+    _trace(model, full)
+    _round(full, folder / MODEL_FILE)
+    full.unlink()
+    longest = int(model.max_seq_length)
+    cosines = _compare(model, tokenizer, folder / MODEL_FILE)
+    mean, least = float(cosines.mean()), float(cosines.min())
+    if not (mean >= MEAN_COSINE and least >= MIN_COSINE):
+        raise ExportError(f"the export strays from its source: cosine {mean:.4f} on average, {least:.4f} at worst")
+    manifest = {
+        "encoder_id": encoder_id(name, files, RECIPE),
+        "recipe": RECIPE,
+        "dim": int(model.get_embedding_dimension()),
+        "max_seq_length": longest,
+        "max_tokens": longest - tokenizer.num_special_tokens_to_add(is_pair=False),
+        "files": {file: file_sha256(folder / file) for file in (MODEL_FILE, TOKENIZER_FILE)},
+        "source": files,
+        "against_fp32": {"texts": len(SENTENCES), "mean_cosine": round(mean, 5), "min_cosine": round(least, 5)},
+        "made_with": {
+            package: version(package)
+            for package in ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime", "tokenizers")
+        },
+    }
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+    folder.chmod(0o755)
+    for file in (*folder.iterdir(), folder):
+        _flush(file)
+
+
+def _refuse_unless_plain(model: "SentenceTransformer") -> None:
+    """ExportError unless the model is encoder, mean pooling and perhaps normalisation, without prompts."""
+    kinds = [type(module).__name__ for module in model]
+    if kinds not in (["Transformer", "Pooling", "Normalize"], ["Transformer", "Pooling"]):
+        raise ExportError(f"only Transformer, Pooling (and Normalize) can be exported, not {', '.join(kinds)}")
+    if model[1].get_config_dict().get("pooling_mode") != "mean":
+        raise ExportError("only mean pooling can be exported")
+    if any(model.prompts.values()):
+        raise ExportError("a model that puts a prompt before its texts cannot be exported")
+
+
+def _trace(model: "SentenceTransformer", path: Path) -> None:
+    """Write the fp32 graph: token ids (texts, tokens) → embeddings (texts, d) of length 1."""
+    import torch  # noqa: PLC0415  only the exporting process loads torch
+
+    class Pooled(torch.nn.Module):
+        """The encoder with mean pooling and normalisation; all texts of equal length, hence no mask."""
+
+        def __init__(self, encoder: torch.nn.Module) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, input_ids: "torch.Tensor") -> "torch.Tensor":
+            states = self.encoder(input_ids=input_ids, attention_mask=None).last_hidden_state
+            return torch.nn.functional.normalize(states.mean(dim=1), p=2.0, dim=1)
+
+    with warnings.catch_warnings():
+        # The tracing exporter is deprecated; its successor needs onnxscript and writes the same graph.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Pooled(model[0].model).eval(),
+            (torch.randint(1000, 2000, (2, 9)),),
+            str(path),
+            input_names=["input_ids"],
+            output_names=["embedding"],
+            dynamic_axes={"input_ids": {0: "texts", 1: "tokens"}, "embedding": {0: "texts"}},
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+def _round(full: Path, path: Path) -> None:
+    """Round the weights of every product and embedding table to int8, per channel."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415  needs onnx, 0.3 s
+
+    quantize_dynamic(full, path, weight_type=QuantType.QInt8, per_channel=True)
+
+
+def _compare(model: "SentenceTransformer", tokenizer: Any, path: Path) -> NDArray[np.float32]:
+    """Cosine of each of `SENTENCES` between sentence-transformers in fp32 and the graph at `path`."""
+    import onnxruntime as ort  # noqa: PLC0415  with its companions above
+
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    theirs = model.encode(list(SENTENCES), normalize_embeddings=True, show_progress_bar=False)
+    ours = np.concatenate(
+        [
+            session.run(["embedding"], {"input_ids": np.array([tokenizer.encode(text).ids], dtype=np.int64)})[0]
+            for text in SENTENCES
+        ]
+    )
+    cosines: NDArray[np.float32] = (theirs * ours).sum(axis=1)
+    return cosines
+
+
+def _flush(path: Path) -> None:
+    """Have a file's or a folder's content on the disk before what follows."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line: `python -m app.matching.onnx_export SOURCE DESTINATION [--name NAME]`."""
+    parser = argparse.ArgumentParser(prog="app.matching.onnx_export", description="Export an encoder to int8 ONNX.")
+    parser.add_argument("source", type=Path, help="a sentence-transformers folder")
+    parser.add_argument("destination", type=Path, help="the folder to make")
+    parser.add_argument("--name", help="first part of the encoder's id; the source folder's name by default")
+    options = parser.parse_args(arguments)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        export(options.source, options.destination, options.name or options.source.resolve().name)
+    except ExportError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""A shelf: the vectors and facets of all published profiles of one kind, row beside row.
+
+Rows of one country stand together, so that the commonest filter is one run. Changes are appended and what they
+replace is marked dead; when a fifth of the rows is dead or out of order the shelf is laid out anew.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.matching.facets import FacetTable
+from app.matching.index import VectorIndex
+from app.matching.types import Facets, Matrix, Rows, Vector
+
+UNTIDY_SHARE = 0.2
+UNTIDY_LEAST = 1_000
+
+
+def shelf_order(pks: Sequence[int], facets: Sequence[Facets]) -> list[int]:
+    """Return the places of the profiles in order of country and key."""
+    return sorted(range(len(pks)), key=lambda place: (str(facets[place].get("country") or ""), pks[place]))
+
+
+class Shelf:
+    """Published profiles of one kind. Not for concurrent use: its owner holds a lock."""
+
+    def __init__(self, dim: int, make_index: Callable[[int], VectorIndex]) -> None:
+        self._dim = dim
+        self._make_index = make_index
+        self._clear()
+
+    def _clear(self) -> None:
+        self.table = FacetTable()
+        self._index = self._make_index(self._dim)
+        self._alive: NDArray[np.bool_] = np.empty(0, dtype=bool)
+        self._row_of: dict[int, int] = {}
+        self._tidy = 0
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def __contains__(self, pk: int) -> bool:
+        return pk in self._row_of
+
+    @property
+    def untidy(self) -> bool:
+        """Whether it is worth laying the shelf out anew from the database."""
+        loose = len(self.table) - self._tidy + int(self._tidy - np.count_nonzero(self._alive[: self._tidy]))
+        return loose > max(UNTIDY_LEAST, UNTIDY_SHARE * len(self.table))
+
+    def rows(self) -> Rows:
+        """Return the positions that are alive."""
+        return np.flatnonzero(self._alive)
+
+    def fill(self, pks: Sequence[int], vectors: Matrix, facets: Sequence[Facets]) -> None:
+        """Lay the shelf out anew with these profiles, shape (n, d), which stand in `shelf_order`."""
+        self._clear()
+        self._append(pks, vectors, facets)
+        self._tidy = len(pks)
+
+    def replace(self, pks: Sequence[int], vectors: Matrix, facets: Sequence[Facets]) -> None:
+        """Put the profiles on the shelf, in the place of what it had under the same keys."""
+        self.remove(pks)
+        self._append(pks, vectors, facets)
+
+    def remove(self, pks: Sequence[int]) -> None:
+        """Take profiles off the shelf; keys that it does not have are ignored."""
+        for pk in pks:
+            row = self._row_of.pop(pk, None)
+            if row is not None:
+                self._alive[row] = False
+
+    def _append(self, pks: Sequence[int], vectors: Matrix, facets: Sequence[Facets]) -> None:
+        self._index.add(vectors)
+        first = len(self.table)
+        self.table.extend(pks, facets)
+        self._alive = np.concatenate([self._alive, np.ones(len(pks), dtype=bool)])
+        self._row_of.update({pk: first + offset for offset, pk in enumerate(pks)})
+
+    def search(self, query: Vector, rows: Rows, k: int) -> tuple[Rows, NDArray[np.float32]]:
+        """Return the k best of `rows` and their similarities, best first."""
+        return self._index.search(query, rows, k)

@@ -1,0 +1,159 @@
+"""The engine's vocabulary: what goes in, what comes out. Nothing here knows a database or a web."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector: TypeAlias = NDArray[np.float32]
+"""One embedding, shape (d,), length 1."""
+
+Matrix: TypeAlias = NDArray[np.float32]
+"""Embeddings, shape (n, d), rows of length 1."""
+
+Rows: TypeAlias = NDArray[np.int64]
+"""Positions on a shelf, ascending."""
+
+Facets: TypeAlias = Mapping[str, Hashable]
+"""What hard rules and features look at; an absent or None facet is unknown, never agreement.
+
+`country`, `nuts`: codes · `sectors`: frozenset of ecosystem slugs and NACE codes with their ancestors ·
+`languages`: frozenset of language codes · `eqf_level`: int · `period`: (first day, last day) ·
+`validity`: (first day, last day) · `organisation`: its key · `labels`: frozenset of (rank, first day, last day) ·
+`mode`, `programme_type`: codes · `dual_regimes`, `skills`, `mobility`, `regions_sought`: frozensets of codes.
+"""
+
+
+class Side(StrEnum):
+    """The two sides of a match kind: who seeks, and what is offered."""
+
+    SEEKER = "seeker"
+    OFFER = "offer"
+
+    @property
+    def other(self) -> "Side":
+        """The opposite side."""
+        return Side.OFFER if self is Side.SEEKER else Side.SEEKER
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Conditions that the asker sets; each rejects what lacks the fact."""
+
+    countries: frozenset[str] = frozenset()
+    nuts: tuple[str, ...] = ()
+    sectors: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
+    eqf_levels: frozenset[int] = frozenset()
+    label_min: int | None = None
+    valid_on: date | None = None
+    starts_on: date | None = None
+    ends_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """A text's passages: `spans[i]` is [start, end) in the text, or None when the passage is not quoted."""
+
+    spans: tuple[tuple[int, int] | None, ...]
+    vectors: Matrix
+
+    def document_vector(self) -> Vector:
+        """Return the normalised sum of the passages' vectors: the one that is searched."""
+        total = self.vectors.sum(axis=0, dtype=np.float64)
+        length = float(np.linalg.norm(total))
+        if length == 0:
+            return np.asarray(self.vectors[0], dtype=np.float32)
+        return np.asarray(total / length, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A profile as the database has it now: what a candidate is judged by."""
+
+    pk: int
+    text: str | None
+    facets: Facets
+    vector: Vector
+    passages: Passages
+    extra: Any = None
+    """Whatever the caller wants back beside the judgement; the engine does not look at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Who asks, with what, from which side, under which conditions."""
+
+    side: Side
+    text: str | None
+    vector: Vector
+    passages: Passages
+    facets: Facets
+    today: date
+    filters: Filters = field(default_factory=Filters)
+    excluded: frozenset[int] = frozenset()
+    """Keys of profiles that this side declined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one feature adds to the score: value x weight, and the same in words."""
+
+    feature: str
+    value: float
+    weight: float
+    contribution: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A passage of a text: `text == source[start:end]`."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Two passages that speak of the same thing, and how near they are (cosine)."""
+
+    similarity: float
+    seeker: Quote
+    offer: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A judged document; contributions add up to the score."""
+
+    document: Document
+    score: float
+    probability: float | None
+    band: str
+    contributions: tuple[Contribution, ...]
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the index proposes: keys in order of score, how many each rule rejected, and whether all were seen."""
+
+    pks: tuple[int, ...]
+    eligible: int
+    rejected: Mapping[str, int]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The engine's answer: candidates in order, what the rules rejected, and the facts that were missing."""
+
+    candidates: tuple[Candidate, ...]
+    rejected: Mapping[str, int]
+    missing: tuple[str, ...]

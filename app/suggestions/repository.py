@@ -1,0 +1,297 @@
+"""Reads what the index and the engine need, and keeps runs, suggestions and decisions."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Text, and_, func, insert, select, type_coerce
+
+from app.db.changes import ORGANISATION, PROFILE, Position, changes_since, has_position, last_position
+from app.db.repository import Repository
+from app.matching.shelf import shelf_order
+from app.matching.types import Document, Facets, Matrix
+from app.organisations.tables import Label, Organisation
+from app.profiles.composition import OrganisationFacts, ProgrammeFacts, facets
+from app.profiles.repository import CHUNK, unpack
+from app.profiles.tables import Embedding, Profile
+from app.suggestions.tables import Decision, Suggestion, SuggestionRun
+
+ShelfRows = tuple[str, list[int], Matrix, list[Facets]]
+"""Profile kind, keys, vectors (n, d) and facets of rows for one shelf."""
+
+_JSON_COLUMNS = ("nace_codes", "ecosystems", "languages", "details")
+_PLAIN_COLUMNS = (
+    "pk", "kind", "organisation_pk", "programme_pk", "language", "valid_from", "valid_until", "nuts_code",
+    "nace_revision", "eqf_level", "starts_on", "ends_on",
+)  # fmt: skip
+
+# JSON columns are read as text and each distinct text is parsed once: most rows of a shelf say the same.
+_FACET_COLUMNS = [
+    *(getattr(Profile, name) for name in _PLAIN_COLUMNS),
+    *(type_coerce(getattr(Profile, name), Text).label(name) for name in _JSON_COLUMNS),
+]
+_FACET_NAMES = (*_PLAIN_COLUMNS, *_JSON_COLUMNS)
+
+
+class _Parser:
+    """Parses each distinct JSON text once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, text: str) -> Any:
+        found = self._known.get(text)
+        if found is None:
+            found = self._known[text] = json.loads(text)
+        return found
+
+
+class ProjectionRepository(Repository):
+    """What the index is filled from."""
+
+    def last_position(self) -> Position:
+        """Return the newest change's position."""
+        return last_position(self.session)
+
+    def has_position(self, position: Position) -> bool:
+        """Return whether this database's history contains `position`."""
+        return has_position(self.session, position)
+
+    def changed_profiles(self, seq: int) -> list[int]:
+        """Return the profiles that changed after `seq`, themselves or through their organisation."""
+        pks, organisations = set[int](), list[int]()
+        for kind, pk in changes_since(self.session, seq):
+            if kind == PROFILE:
+                pks.add(pk)
+            elif kind == ORGANISATION:
+                organisations.append(pk)
+        for start in range(0, len(organisations), CHUNK):
+            chosen = organisations[start : start + CHUNK]
+            pks.update(self.session.scalars(select(Profile.pk).where(Profile.organisation_pk.in_(chosen))))
+        return sorted(pks)
+
+    def everything(self, model_key: str, dim: int) -> Iterator[ShelfRows]:
+        """Yield for each kind all published profiles that have vectors, in shelf order."""
+        kinds = list(self.session.scalars(select(Profile.kind).distinct().order_by(Profile.kind)))
+        organisations, programmes = self._organisations(None), self._programmes(None)
+        published = and_(Profile.state == "published", Embedding.model_key == model_key)
+        for kind in kinds:
+            found = self._facets(
+                select(*_FACET_COLUMNS)
+                .join(Embedding, Embedding.profile_pk == Profile.pk)
+                .where(published, Profile.kind == kind),
+                organisations,
+                programmes,
+            )
+            keys, rows = [pk for _, pk, _ in found], [row for _, _, row in found]
+            order = shelf_order(keys, rows)
+            place = {keys[old]: new for new, old in enumerate(order)}
+            vectors = np.empty((len(keys), dim), dtype=np.float32)
+            stream = self.session.execute(
+                select(Embedding.profile_pk, Embedding.vector)
+                .join(Profile, Embedding.profile_pk == Profile.pk)
+                .where(published, Profile.kind == kind),
+                execution_options={"yield_per": 2_000},
+            )
+            for pk, blob in stream:
+                vectors[place[pk]] = np.frombuffer(blob, dtype="<f4")
+            yield kind, [keys[old] for old in order], vectors, [rows[old] for old in order]
+
+    def current(
+        self, pks: Sequence[int], model_key: str, dim: int
+    ) -> Iterator[tuple[list[int], list[ShelfRows]]]:
+        """Yield chunks of `pks` with the rows of those that are published and have vectors now."""
+        for start in range(0, len(pks), CHUNK):
+            chunk = list(pks[start : start + CHUNK])
+            chosen = and_(
+                Profile.state == "published", Embedding.model_key == model_key, Profile.pk.in_(chunk)
+            )
+            joined = select(*_FACET_COLUMNS).join(Embedding, Embedding.profile_pk == Profile.pk).where(chosen)
+            found = self._facets(joined, self._organisations(chunk), self._programmes(chunk))
+            blobs = dict(
+                self.session.execute(
+                    select(Embedding.profile_pk, Embedding.vector)
+                    .join(Profile, Embedding.profile_pk == Profile.pk)
+                    .where(chosen)
+                ).tuples()
+            )
+            shelves: list[ShelfRows] = []
+            for kind in sorted({kind for kind, _, _ in found}):
+                keys = [pk for own, pk, _ in found if own == kind]
+                rows = [row for own, _, row in found if own == kind]
+                vectors = np.frombuffer(b"".join(blobs[pk] for pk in keys), dtype="<f4").reshape(-1, dim)
+                shelves.append((kind, keys, vectors, rows))
+            yield chunk, shelves
+
+    def _facets(
+        self,
+        statement: Any,
+        organisations: Mapping[int, OrganisationFacts],
+        programmes: Mapping[int, ProgrammeFacts],
+    ) -> list[tuple[str, int, Facets]]:
+        parse = _Parser()
+        found: list[tuple[str, int, Facets]] = []
+        for values in self.session.execute(statement.order_by(Profile.pk)):
+            row = dict(zip(_FACET_NAMES, values, strict=True))
+            for name in _JSON_COLUMNS:
+                row[name] = parse(row[name])
+            programme = programmes.get(row["programme_pk"]) if row["programme_pk"] else None
+            found.append(
+                (row["kind"], row["pk"], facets(row, organisations[row["organisation_pk"]], programme))
+            )
+        return found
+
+    def _organisations(self, profile_pks: Sequence[int] | None) -> dict[int, OrganisationFacts]:
+        statement = select(
+            Organisation.pk,
+            Organisation.country,
+            Organisation.nuts_code,
+            Organisation.nace_codes,
+            Organisation.nace_revision,
+            Organisation.ecosystems,
+        )
+        labels = select(Label.organisation_pk, Label.level, Label.assessed_on, Label.valid_until)
+        if profile_pks is not None:
+            owners = select(Profile.organisation_pk).where(Profile.pk.in_(profile_pks))
+            statement = statement.where(Organisation.pk.in_(owners))
+            labels = labels.where(Label.organisation_pk.in_(owners))
+        held: dict[int, list[tuple[str, date, date]]] = {}
+        for pk, level, first, last in self.session.execute(labels):
+            held.setdefault(pk, []).append((level, first, last))
+        return {
+            row[0]: OrganisationFacts(*row, labels=held.get(row[0], ()))
+            for row in self.session.execute(statement)
+        }
+
+    def _programmes(self, trainee_pks: Sequence[int] | None) -> dict[int, ProgrammeFacts]:
+        followed = select(Profile.programme_pk).where(Profile.programme_pk.is_not(None))
+        if trainee_pks is not None:
+            followed = followed.where(Profile.pk.in_(trainee_pks))
+        rows = self.session.execute(
+            select(Profile.pk, Profile.title, Profile.language, Profile.details, Profile.eqf_level).where(
+                Profile.pk.in_(followed)
+            )
+        )
+        return {
+            pk: ProgrammeFacts(
+                title, language, details.get("learning_outcomes", ()), details.get("skills", ()), eqf_level
+            )
+            for pk, title, language, details, eqf_level in rows
+        }
+
+    def documents(self, pks: Sequence[int], model_key: str) -> list[Document]:
+        """Return, of `pks`, the published profiles with their vectors, as the database has them now.
+
+        `Document.extra` is what the answer shows of the profile.
+        """
+        if not pks:
+            return []
+        statement = (
+            select(
+                *_FACET_COLUMNS,
+                Profile.id,
+                Profile.title,
+                Profile.text,
+                Embedding.vector,
+                Embedding.spans,
+                Embedding.passages,
+                Organisation.id,
+                Organisation.name,
+                Organisation.nuts_code,
+            )
+            .join(Embedding, Embedding.profile_pk == Profile.pk)
+            .join(Organisation, Profile.organisation_pk == Organisation.pk)
+            .where(Profile.pk.in_(pks), Profile.state == "published", Embedding.model_key == model_key)
+        )
+        organisations = self._organisations(pks)
+        parse = _Parser()
+        found, width = [], len(_FACET_NAMES)
+        rows = list(self.session.execute(statement))
+        followed = [row[0] for row in rows if row[3] is not None]
+        programmes = self._programmes(followed) if followed else {}
+        for values in rows:
+            row = dict(zip(_FACET_NAMES, values[:width], strict=True))
+            for name in _JSON_COLUMNS:
+                row[name] = parse(row[name])
+            id_, title, text, vector, spans, blob, organisation_id, organisation_name, place = values[width:]
+            programme = programmes.get(row["programme_pk"]) if row["programme_pk"] else None
+            extra = {
+                "id": id_,
+                "kind": row["kind"],
+                "title": title,
+                "language": row["language"],
+                "organisation": {"id": organisation_id, "name": organisation_name, "nuts_code": place},
+            }
+            found.append(
+                Document(
+                    row["pk"],
+                    text,
+                    facets(row, organisations[row["organisation_pk"]], programme),
+                    np.frombuffer(vector, dtype="<f4"),
+                    unpack(spans, blob),
+                    extra,
+                )
+            )
+        return found
+
+    def asker(self, profile_pk: int) -> Facets | None:
+        """Return the facets of a profile in any state, or None when it is gone."""
+        found = self._facets(
+            select(*_FACET_COLUMNS).where(Profile.pk == profile_pk),
+            self._organisations([profile_pk]),
+            self._programmes([profile_pk]),
+        )
+        return found[0][2] if found else None
+
+
+class SuggestionRepository(Repository):
+    """Runs, suggestions and decisions."""
+
+    def add_runs(self, runs: Sequence[Mapping[str, Any]], suggestions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep runs and what they suggested."""
+        self.session.execute(insert(SuggestionRun), list(runs))
+        if suggestions:
+            self.session.execute(insert(Suggestion), list(suggestions))
+
+    def run(self, run_id: str) -> tuple[SuggestionRun, list[Suggestion]] | None:
+        """Return a run with its suggestions in order of rank, or None."""
+        found = self.session.get(SuggestionRun, run_id)
+        if found is None:
+            return None
+        statement = select(Suggestion).where(Suggestion.run_id == run_id).order_by(Suggestion.rank)
+        return found, list(self.session.scalars(statement))
+
+    def suggestion(self, suggestion_id: str) -> tuple[Suggestion, SuggestionRun] | None:
+        """Return a suggestion with its run, or None."""
+        row = self.session.execute(
+            select(Suggestion, SuggestionRun)
+            .join(SuggestionRun, Suggestion.run_id == SuggestionRun.id)
+            .where(Suggestion.id == suggestion_id)
+        ).one_or_none()
+        return None if row is None else (row[0], row[1])
+
+    def decision(self, suggestion_id: str) -> Decision | None:
+        """Return the decision taken on a suggestion, or None."""
+        found: Decision | None = self.session.scalars(
+            select(Decision).where(Decision.suggestion_id == suggestion_id)
+        ).one_or_none()
+        return found
+
+    def decide(self, decision: Decision) -> None:
+        """Keep a decision."""
+        self.session.add(decision)
+        self.session.flush()
+
+    def declined(self, match_kind: str, asker_pk: int) -> frozenset[int]:
+        """Return the profiles whose latest suggestion to this asker was declined."""
+        latest = (
+            select(func.max(Decision.pk))
+            .where(Decision.match_kind == match_kind, Decision.asker_pk == asker_pk)
+            .group_by(Decision.profile_pk)
+        )
+        statement = select(Decision.profile_pk).where(
+            Decision.pk.in_(latest), Decision.decision == "declined"
+        )
+        return frozenset(self.session.scalars(statement))
