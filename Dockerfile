@@ -22,7 +22,8 @@ WORKDIR /opt/puente
 RUN python -m venv /opt/venv
 
 # Packages first, over an empty app: this layer lasts until a version changes. The build tool is pinned too, hence no
-# build environment of its own. The install is editable because migrations/ and models/ are found beside app/.
+# build environment of its own. The install is editable because migrations/, models/ and scripts/territory/ are found
+# beside app/.
 COPY constraints.txt pyproject.toml README.md ./
 RUN pip install -c constraints.txt setuptools
 RUN if [ -n "$TORCH_INDEX" ]; then pip install --no-deps --index-url "$TORCH_INDEX" -c constraints.txt torch; fi
@@ -31,6 +32,7 @@ RUN mkdir app && touch app/__init__.py && pip install --no-build-isolation -c co
 COPY app app
 COPY migrations migrations
 COPY models models
+COPY scripts/territory scripts/territory
 # The encoder is exported and checked here, once, so that a container starts without torch.
 RUN python -m compileall -q app && python -c "from app.matching.embedder import load_embedder; load_embedder()"
 

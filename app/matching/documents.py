@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.matching.embedder import Embedder
-from app.matching.passages import split
-from app.matching.types import Passages
+from app.matching.passages import Span, split
+from app.matching.types import Matrix, Passages, Vector
 
 PASSAGE_TOKENS = 64
 """A passage is a group of sentences of about that many tokens: long enough to mean something, short enough to quote."""
@@ -30,42 +30,52 @@ class Parts:
 def embed_parts(embedder: Embedder, items: Sequence[Parts], *, as_queries: bool = False) -> list[Passages]:
     """Return the passages of each item, embedded in one batch; raises ValueError for an empty item.
 
-    The title is read together with the first passage, which it gives its context; where the two do not fit the
-    encoder's window it is a passage of its own. Nothing is cut off.
+    In a document of several passages the title is one of its own and counts as much as all others together: it is
+    what the author chose to say first, and a long list of modules would drown it. Nothing is cut off: what does not
+    fit the encoder's window is split.
     """
-    pieces: list[str] = []
-    spans: list[list[tuple[int, int] | None]] = []
-    for item in items:
-        if item.empty:
-            msg = "there is nothing to embed"
-            raise ValueError(msg)
-        own, texts = _pieces(embedder, item)
-        spans.append(own)
-        pieces += texts
+    cut = [_pieces(embedder, item) for item in items]
     embed = embedder.embed_queries if as_queries else embedder.embed_documents
-    vectors = embed(pieces)
+    vectors = embed([text for _, texts in cut for text in texts])
     found, first = [], 0
-    for own in spans:
-        found.append(Passages(tuple(own), np.asarray(vectors[first : first + len(own)])))
-        first += len(own)
+    for item, (spans, texts) in zip(items, cut, strict=True):
+        own = vectors[first : first + len(texts)]
+        found.append(Passages(tuple(spans), own, _document_vector(own, titled=bool(item.title))))
+        first += len(texts)
     return found
 
 
+def _document_vector(vectors: Matrix, *, titled: bool) -> Vector:
+    """Return the normalised sum of the passages, in which the first one, a title, weighs as much as the others."""
+    weights = np.ones(len(vectors))
+    if titled and len(vectors) > 1:
+        weights[0] = len(vectors) - 1
+    total = weights @ vectors.astype(np.float64)
+    length = float(np.linalg.norm(total))
+    return np.asarray(total / length if length > 0 else vectors[0], dtype=np.float32)
+
+
 def _pieces(embedder: Embedder, item: Parts) -> tuple[list[tuple[int, int] | None], list[str]]:
-    limit = embedder.max_tokens
-    text = item.text or ""
-    cut = [(span.start, span.end) for span in split(text, embedder.count_tokens, target=PASSAGE_TOKENS, limit=limit)]
-    spans: list[tuple[int, int] | None] = list(cut)
-    texts = [text[start:end] for start, end in cut]
-    if item.title:
-        if texts and sum(embedder.count_tokens([item.title, texts[0]])) < limit:
-            texts[0] = f"{item.title}\n{texts[0]}"
-        else:
-            spans.insert(0, None)
-            texts.insert(0, item.title)
-    if item.extra:
-        lines = "\n".join(item.extra)
-        for span in split(lines, embedder.count_tokens, target=PASSAGE_TOKENS, limit=limit):
-            spans.append(None)
-            texts.append(lines[span.start : span.end])
-    return spans, texts
+    """Return the spans and the texts of an item's passages: title, quotable text, extra lines.
+
+    A text of one passage is read together with its title, which costs one encoding instead of two.
+    """
+    if item.empty:
+        msg = "there is nothing to embed"
+        raise ValueError(msg)
+    spans: list[tuple[int, int] | None] = []
+    texts: list[str] = []
+    for source, quotable in ((item.text, True), ("\n".join(item.extra), False)):
+        for span in _split(embedder, source or ""):
+            spans.append((span.start, span.end) if quotable else None)
+            texts.append((source or "")[span.start : span.end])
+    if item.title is None:
+        return spans, texts
+    if len(texts) == 1 and sum(embedder.count_tokens([item.title, texts[0]])) < embedder.max_tokens:
+        return spans, [f"{item.title}\n{texts[0]}"]
+    titles = [item.title[span.start : span.end] for span in _split(embedder, item.title)]
+    return [None] * len(titles) + spans, titles + texts
+
+
+def _split(embedder: Embedder, text: str) -> list[Span]:
+    return split(text, embedder.count_tokens, target=PASSAGE_TOKENS, limit=embedder.max_tokens) if text else []

@@ -49,7 +49,7 @@ def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal
     rows = reject(kind.rules, query, shelf.table, shelf.rows(), rejected)
     depth = max(FIRST_DEPTH, 2 * limit)
     while True:
-        found, similarities = shelf.search(query.vector, rows, depth)
+        found, similarities = shelf.search(query.passages.vector, rows, depth)
         complete = len(found) >= len(rows)
         scores = _weigh(kind, query, shelf.table, found, similarities)[1]
         order = np.lexsort((shelf.table.pks[found], -scores))[:limit]
@@ -65,8 +65,8 @@ def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: i
     rejected: dict[str, int] = {}
     table = FacetTable([document.pk for document in documents], [document.facets for document in documents])
     rows = reject(kind.rules, query, table, np.arange(len(documents)), rejected)
-    vectors = [documents[row].vector for row in rows]
-    similarities = np.stack(vectors) @ query.vector if vectors else np.empty(0, dtype=np.float32)
+    vectors = [documents[row].passages.vector for row in rows]
+    similarities = np.stack(vectors) @ query.passages.vector if vectors else np.empty(0, dtype=np.float32)
     parts, scores = _weigh(kind, query, table, rows, similarities)
     order = np.lexsort((table.pks[rows], -scores))[:limit]
     candidates = tuple(
@@ -127,8 +127,8 @@ def _candidate(kind: MatchKind, query: Query, document: Document, parts: _Floats
 def evidence(query: Query, document: Document) -> tuple[Evidence, ...]:
     """Return up to three pairs of quoted passages, the nearest first, each passage of the document once.
 
-    The document's vector is the normalised sum of its passages', so the pairs shown are the largest terms of the
-    similarity itself, not an afterthought.
+    The document's vector is the weighted sum of its passages', so the pairs shown are large terms of the similarity
+    itself, not an afterthought.
     """
     if query.text is None or document.text is None:
         return ()

@@ -1,7 +1,7 @@
-"""A text becomes passages: groups of whole sentences that fit an encoder's window, with their places in the text.
+"""A text becomes passages: groups of whole sentences that fit an encoder's window, with their places.
 
-The spans of a text cover every character that is not space exactly once, in order: nothing is left out, so nothing is
-truncated silently. Everything here is linear in the length of the text, whatever the text.
+The spans of a text cover every character that is not space exactly once, in order: nothing is left out, so
+nothing is truncated silently. Everything here is linear in the length of the text, whatever the text.
 """
 
 import re
@@ -17,8 +17,8 @@ _WORD: Final = re.compile(r"[•‣▪●◦]|[^\s•‣▪●◦]+")
 
 _BULLETS: Final = frozenset("•‣▪●◦")
 _ENDS: Final = ".?!…"
-_CLOSERS: Final = "\"'»“”’)]}"
-_OPENERS: Final = "\"'«“‘„([{¿¡-–—"  # noqa: RUF001  these very characters
+_CLOSERS: Final = "\"'»“”’)]}"  # noqa: RUF001  these very characters
+_OPENERS: Final = "\"'«“‘„([{¿¡-–—"  # noqa: RUF001  idem
 _LINE_BREAK: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 _INITIALS: Final = re.compile(r"(?:[^\W\d_]\.)+")
@@ -31,21 +31,26 @@ _HEADING_NUMBER: Final = re.compile(r"[ivx]{1,5}\.|\d+(?:\.\d+)*\.")
 """`IV.`, `2.1.`: counts as one only where a sentence begins (`siglo XXI.` ends one)."""
 
 _ABBREVIATIONS: Final = frozenset(
-    # es, pt, ca, gl
-    "sr. sra. srta. srs. sres. dr. dra. drs. dña. ud. uds. prof. profa. eng. ing. lic. excmo. excma. ilmo. ilma. "
-    "art. arts. núm. num. nº. pág. págs. pag. cap. vol. fig. ed. apdo. avda. av. ctra. tel. telf. tfno. aprox. máx. "
-    "mín. max. min. ej. ex. cf. cfr. vid. incl. excl. ref. depto. dpto. admón. gob. cía. hnos. ee. rr. ff. aa. st. "
-    "sta. sto. "
-    # en
-    "mr. mrs. ms. messrs. jr. nos. vs. viz. al. dept. approx. gov. ch. pp. jan. feb. apr. aug. sep. sept. oct. nov. "
-    # fr, it
-    "mme. mlle. mm. env. chap. resp. sig. sigg. dott. pagg. nn. "
-    # de, nl
-    "bzw. ca. nr. inkl. exkl. ggf. vgl. evtl. sog. abs. bd. hrsg. str. mio. mrd. tsd. allg. bijv. dhr. mevr. tzn. "
-    # pl, cs, fi, sv, da
-    "np. tj. ul. tzv. napr. např. kpl. esim. t.ex. bl.a. f.eks.".split()
+    re.findall(
+        r"\S+",
+        # Iberian languages; English; French and Italian; the others
+        """
+        sr. sra. srta. srs. sres. dr. dra. drs. dña. ud. uds. prof. profa. eng. ing. lic. excmo. excma. ilmo.
+        ilma. art. arts. núm. num. nº. pág. págs. pag. cap. vol. fig. ed. apdo. avda. av. ctra. tel. telf.
+        tfno. aprox. máx. mín. max. min. ej. ex. cf. cfr. vid. incl. excl. ref. depto. dpto. admón. gob. cía.
+        hnos. ee. rr. ff. aa. st. sta. sto.
+        mr. mrs. ms. messrs. jr. nos. vs. viz. al. dept. approx. gov. ch. pp. jan. feb. apr. aug. sept. oct.
+        mme. mlle. mm. env. chap. resp. sig. sigg. dott. pagg. nn.
+        bzw. ca. nr. inkl. exkl. ggf. vgl. evtl. sog. abs. bd. hrsg. str. mio. mrd. tsd. allg. bijv. dhr.
+        mevr. tzn. np. tj. ul. tzv. napr. např. kpl. esim. t.ex. bl.a. f.eks.
+        """,
+    )
 )
-"""What a full stop ends without ending a sentence. Not here: words that often end one (`etc.`, `usw.`, `no.`)."""
+"""What a full stop ends without ending a sentence; not words that often end one (`etc.`, `usw.`, `no.`)."""
+
+_CHARACTERS_PER_TOKEN: Final = 32
+"""A piece counts at least as many tokens as its characters by this: an encoder takes an unknown word, however
+long, for one token and a run of space for none, and a passage is also something to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Span:
 
 
 _Piece: TypeAlias = tuple[Span, int]
-"""A span and its number of tokens."""
+"""A span and what it counts, in tokens."""
 
 _Counter: TypeAlias = Callable[[Sequence[str]], list[int]]
 
@@ -65,12 +70,12 @@ _Counter: TypeAlias = Callable[[Sequence[str]], list[int]]
 def split(text: str, count_tokens: _Counter, *, target: int = 64, limit: int = 254) -> list[Span]:
     """Cut a text into passages of about `target` tokens and never more than `limit`.
 
-    Whole sentences are put together up to `target`; a longer sentence stands alone, and one above `limit` is cut
-    between words into parts of about equal size (a word above `limit`, between characters). `count_tokens` gives the
-    tokens of each text of a list; it is called once, twice with an overlong sentence, three times with an overlong
-    word. Tokens are taken to add up over words, as those of every encoder that separates words do. The default of
-    `limit` is what the default encoder's window of 256 leaves beside its two marks. ValueError unless
-    1 ≤ target ≤ limit; no span at all for a text of space alone.
+    Whole sentences are put together up to `target`; a longer sentence stands alone, and one above `limit` is
+    cut between words into parts of about equal size (a word above `limit`, between characters).
+    `count_tokens` gives the tokens of each text of a list; it is called once, twice with an overlong
+    sentence, three times with an overlong word. Tokens are taken to add up over words, as those of every
+    encoder that separates words do. The default of `limit` is what the default encoder's window of 256 leaves
+    beside its two marks. ValueError unless 1 ≤ target ≤ limit; no span for a text of space alone.
     """
     if not 1 <= target <= limit:
         raise ValueError(f"target and limit must be 1 <= target <= limit, not {target} and {limit}")
@@ -118,7 +123,10 @@ def _characters(_text: str, span: Span) -> Iterator[Span]:
 def _measured(text: str, spans: Iterable[Span], count_tokens: _Counter) -> list[_Piece]:
     spans = list(spans)
     tokens = count_tokens([text[span.start : span.end] for span in spans]) if spans else []
-    return list(zip(spans, tokens, strict=True))
+    return [
+        (span, max(count, ceil((span.end - span.start) / _CHARACTERS_PER_TOKEN)))
+        for span, count in zip(spans, tokens, strict=True)
+    ]
 
 
 def _within(

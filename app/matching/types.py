@@ -57,18 +57,14 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """A text's passages: `spans[i]` is [start, end) in the text, or None when the passage is not quoted."""
+    """A text's passages: `spans[i]` is [start, end) in the text, or None when the passage is not quoted.
+
+    `vector` is the document's, the one that is searched: the normalised weighted sum of the rows of `vectors`.
+    """
 
     spans: tuple[tuple[int, int] | None, ...]
     vectors: Matrix
-
-    def document_vector(self) -> Vector:
-        """Return the normalised sum of the passages' vectors: the one that is searched."""
-        total = self.vectors.sum(axis=0, dtype=np.float64)
-        length = float(np.linalg.norm(total))
-        if length == 0:
-            return np.asarray(self.vectors[0], dtype=np.float32)
-        return np.asarray(total / length, dtype=np.float32)
+    vector: Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,6 @@ class Document:
     pk: int
     text: str | None
     facets: Facets
-    vector: Vector
     passages: Passages
     extra: Any = None
     """Whatever the caller wants back beside the judgement; the engine does not look at it."""
@@ -90,7 +85,6 @@ class Query:
 
     side: Side
     text: str | None
-    vector: Vector
     passages: Passages
     facets: Facets
     today: date

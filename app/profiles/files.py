@@ -135,7 +135,9 @@ def check_file(path: Path, *, name: str, default_kind: str | None = None) -> int
     for row in read_rows(path, name=name):
         count += 1
         kinds = kinds or row.data is None or "kind" in row.data
-    if count and not kinds:
+    if not count:
+        raise InvalidInput.at("file", "holds no rows")
+    if not kinds:
         raise InvalidInput.at("default_kind", "needed, since no row of the file says its kind")
     return count
 

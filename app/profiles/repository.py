@@ -49,16 +49,17 @@ class Owner(NamedTuple):
 def pack(passages: Passages) -> dict[str, Any]:
     """Return the columns of `Embedding` that hold these passages."""
     return {
-        "vector": passages.document_vector().astype("<f4").tobytes(),
+        "vector": passages.vector.astype("<f4").tobytes(),
         "spans": [list(span) if span else None for span in passages.spans],
         "passages": passages.vectors.astype("<f2").tobytes(),
     }
 
 
-def unpack(spans: Sequence[Sequence[int] | None], blob: bytes) -> Passages:
+def unpack(vector: bytes, spans: Sequence[Sequence[int] | None], blob: bytes) -> Passages:
     """Return the passages that `pack` wrote."""
     vectors = np.frombuffer(blob, dtype="<f2").astype(np.float32).reshape(len(spans), -1)
-    return Passages(tuple((span[0], span[1]) if span else None for span in spans), vectors)
+    places = tuple((span[0], span[1]) if span else None for span in spans)
+    return Passages(places, vectors, np.frombuffer(vector, dtype="<f4"))
 
 
 class ProfileRepository(Repository):
@@ -255,11 +256,11 @@ class ProfileRepository(Repository):
     def passages(self, pk: int, model_key: str) -> Passages | None:
         """Return a profile's passages under that model, or None when it has none."""
         row = self.session.execute(
-            select(Embedding.spans, Embedding.passages).where(
+            select(Embedding.vector, Embedding.spans, Embedding.passages).where(
                 Embedding.profile_pk == pk, Embedding.model_key == model_key
             )
         ).one_or_none()
-        return None if row is None else unpack(row[0], row[1])
+        return None if row is None else unpack(*row)
 
     def unembedded(self, model_key: str) -> Iterator[list[int]]:
         """Yield, in chunks, the keys of the profiles that have no vectors under that model."""

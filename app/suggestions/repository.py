@@ -229,8 +229,7 @@ class ProjectionRepository(Repository):
                     row["pk"],
                     text,
                     facets(row, organisations[row["organisation_pk"]], programme),
-                    np.frombuffer(vector, dtype="<f4"),
-                    unpack(spans, blob),
+                    unpack(vector, spans, blob),
                     extra,
                 )
             )

@@ -111,7 +111,6 @@ class SuggestionService:
         query = Query(
             asker.side,
             asker.text,
-            asker.passages.document_vector(),
             asker.passages,
             asker.facets,
             today or date.today(),  # noqa: DTZ011 - validity ends by the local calendar

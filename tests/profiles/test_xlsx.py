@@ -33,7 +33,7 @@ BOMBS = {
     ),
     "entities": ({SHEET: ENTITIES}, "document type"),
     "deep": ({SHEET: sheet("<row>" * 100 + "</row>" * 100)}, "not an XLSX"),
-    "long token": ({SHEET: b"<worksheet " + NOISE.randbytes(1_500_000).hex().encode()}, "too large"),
+    "long token": ({SHEET: b'<worksheet a="' + NOISE.randbytes(1_500_000).hex().encode()}, "too large"),
     "long cell": ({SHEET: sheet(f'<row><c t="str"><v>{"x" * 40_000}</v></c></row>')}, "too much text"),
     "long shared": ({"xl/sharedStrings.xml": SHARED.replace(b"x" * 100, b"x" * 200)}, "too much text"),
     "many members": ({f"xl/media/{n}": b"" for n in range(1_001)}, "too many files"),
