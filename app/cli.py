@@ -38,9 +38,7 @@ TERRITORY_FILES = ("organisations", "priorities", "pitches", "training_offers", 
 DEMO_KEY = "demo_api_key"
 PAGE = 100
 
-DatabaseOption = Annotated[
-    str | None, typer.Option("--database", help="Path of the SQLite file (or PUENTE_DATABASE).")
-]
+DatabaseOption = Annotated[str | None, typer.Option("--database", help="Path of the SQLite file (or PUENTE_DATABASE).")]
 
 
 def _settings(database: str | None) -> Settings:
@@ -115,7 +113,9 @@ def export(
         opened = stack.enter_context(_opened(_settings(database)))
         target = stack.enter_context(file.open("w", encoding="utf-8")) if file else sys.stdout
         for line in _exported(opened):
-            target.write(json.dumps({k: v for k, v in line.items() if v not in (None, [], "")}, ensure_ascii=False) + "\n")
+            target.write(
+                json.dumps({k: v for k, v in line.items() if v not in (None, [], "")}, ensure_ascii=False) + "\n"
+            )
 
 
 @app.command("key")
@@ -222,9 +222,21 @@ def _greet(address: str, key: str, *, example: bool) -> None:
     if not example:
         return
     questions = (
-        ("cluster-region", {"text": "We are an automotive cluster looking for regions that invest in vehicle components.", "limit": 3}),
-        ("company-school", {"text": "Buscamos estudiantes en prácticas para desarrollar aplicaciones web.", "limit": 3}),
-        ("company-trainee", {"text": "Estágio em cozinha num hotel: preparação de pratos e pastelaria.", "limit": 3}),
+        (
+            "cluster-region",
+            {
+                "text": "We are an automotive cluster looking for regions that invest in vehicle components.",
+                "limit": 3,
+            },
+        ),
+        (
+            "company-school",
+            {"text": "Buscamos estudiantes en prácticas para desarrollar aplicaciones web.", "limit": 3},
+        ),
+        (
+            "company-trainee",
+            {"text": "Estágio em cozinha num hotel: preparação de pratos e pastelaria.", "limit": 3},
+        ),
     )
     typer.echo("Try:")
     for kind, question in questions:

@@ -23,7 +23,8 @@ def etag(id_: str, version: int) -> str:
 
 def if_match(
     value: Annotated[
-        str | None, Header(alias="If-Match", max_length=100, description="The ETag of the version that you read.")
+        str | None,
+        Header(alias="If-Match", max_length=100, description="The ETag of the version that you read."),
     ] = None,
 ) -> int:
     """Return the version that If-Match names; raises `PreconditionRequired` or `InvalidInput`."""

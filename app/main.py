@@ -1,12 +1,5 @@
 """The web application: the only place where routes, database, engine and jobs are wired together."""
 
-import os
-
-# The encoder's sessions and FAISS use one thread each; the pools of OpenMP and OpenBLAS would steal their cores.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -83,7 +76,10 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         redoc_url=None,
         openapi_tags=[
             {"name": "suggestions", "description": "Ask for matches, and keep what people decide."},
-            {"name": "profiles", "description": "Pitches, priorities, skill needs, training offers, trainees."},
+            {
+                "name": "profiles",
+                "description": "Pitches, priorities, skill needs, training offers, trainees.",
+            },
             {"name": "organisations", "description": "Clusters, regions, companies and schools."},
             {"name": "imports", "description": "Files of organisations and profiles."},
             {"name": "taxonomy", "description": "The skill catalogue."},

@@ -11,9 +11,7 @@ class Role(StrEnum):
     WRITER = "writer"
 
 
-READER_SCOPES = frozenset(
-    {"organisations:read", "profiles:read", "suggestions:read", "taxonomy:read", "jobs:read"}
-)
+READER_SCOPES = frozenset({"organisations:read", "profiles:read", "suggestions:read", "taxonomy:read", "jobs:read"})
 WRITER_SCOPES = READER_SCOPES | {
     "organisations:write",
     "profiles:write",

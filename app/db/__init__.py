@@ -1,0 +1,1 @@
+"""Base, sessions, change log, migrations."""

@@ -21,7 +21,10 @@ class IndexChange(Base):
     """One change: `seq` only grows, also over deletions; `token` tells histories apart after a restore."""
 
     __tablename__ = "index_change"
-    __table_args__ = (Index("ix_index_change_entity", "entity_kind", "entity_pk"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_index_change_entity", "entity_kind", "entity_pk"),
+        {"sqlite_autoincrement": True},
+    )
 
     seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     entity_kind: Mapped[str] = mapped_column(String(20))

@@ -47,7 +47,5 @@ class JobRepository(Repository):
         statement = update(Job).where(Job.id == id_, Job.state.in_(states))
         if progress is not None:
             statement = statement.where(Job.progress == progress)
-        changed = self.session.execute(
-            statement.values(**values).execution_options(synchronize_session=False)
-        )
+        changed = self.session.execute(statement.values(**values).execution_options(synchronize_session=False))
         return bool(changed.rowcount)  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ class Job(Base):
     """One job; what it is to do stands in `arguments`, how far it is in `progress` and `result`."""
 
     __tablename__ = "job"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads a plain dict
+    __table_args__ = {"sqlite_autoincrement": True}
 
     pk: Mapped[int] = mapped_column(Integer, primary_key=True)
     id: Mapped[str] = mapped_column(String(36), unique=True)

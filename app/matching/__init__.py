@@ -1,0 +1,1 @@
+"""The engine: imports nothing of app, knows no web and no database."""

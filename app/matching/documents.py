@@ -69,7 +69,7 @@ def _pieces(embedder: Embedder, item: Parts) -> tuple[list[tuple[int, int] | Non
         for span in _split(embedder, source or ""):
             spans.append((span.start, span.end) if quotable else None)
             texts.append((source or "")[span.start : span.end])
-    if item.title is None:
+    if item.title is None or (len(texts) == 1 and texts[0].startswith(item.title)):
         return spans, texts
     if len(texts) == 1 and sum(embedder.count_tokens([item.title, texts[0]])) < embedder.max_tokens:
         return spans, [f"{item.title}\n{texts[0]}"]

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -25,19 +25,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from app.matching import onnx_export
-from app.matching.onnx_export import EmbedderError
-
-__all__ = [
-    "Embedder",
-    "EmbedderBusyError",
-    "EmbedderError",
-    "HashEmbedder",
-    "OnnxEmbedder",
-    "SentenceTransformerEmbedder",
-    "load_embedder",
-]
-
-Matrix: TypeAlias = NDArray[np.float32]
+from app.matching.onnx_export import EmbedderError as EmbedderError
+from app.matching.types import Matrix
 
 MODEL_VARIABLE: Final = "PUENTE_MODEL"
 CACHE_VARIABLE: Final = "PUENTE_MODEL_CACHE"
@@ -92,7 +81,7 @@ def load_embedder(name_or_path: str | None = None) -> Embedder:
     if wanted == "hash":
         return HashEmbedder()
     if wanted.removeprefix("sentence-transformers/") == PINNED:
-        return SentenceTransformerEmbedder(_pinned_folder(), name=PINNED)
+        return SentenceTransformerEmbedder(_pinned()[0], name=PINNED)
     if (Path(wanted) / onnx_export.MODEL_FILE).is_file():
         return OnnxEmbedder(wanted)
     return SentenceTransformerEmbedder(wanted)
@@ -107,9 +96,7 @@ class OnnxEmbedder:
     Texts are encoded one by one, so a text has the same vector, bit for bit, in any company (`onnx_export`).
     """
 
-    def __init__(
-        self, folder: str | Path, sessions: int = 2, *, max_waiting: int = 64, patience: float = 10.0
-    ) -> None:
+    def __init__(self, folder: str | Path, sessions: int = 2, *, max_waiting: int = 64, patience: float = 10.0) -> None:
         folder = Path(folder)
         export = onnx_export.read_manifest(folder)
         self.model_key = export.encoder_id
@@ -199,7 +186,7 @@ class SentenceTransformerEmbedder:
             raise EmbedderError(f"sentence-transformers cannot load {path_or_name}: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        known = name or str(path_or_name).rstrip("/").rpartition("/")[2]
+        known = name or Path(path_or_name).name or folder.resolve().name
         self.model_key: str = onnx_export.encoder_id(known, files, "torch-fp32/1")
         self.dim: int = self._model.get_embedding_dimension() or 0
         window = self._model.max_seq_length or self._model.tokenizer.model_max_length
@@ -361,8 +348,8 @@ def _checked(vectors: Matrix) -> Matrix:
 
 def _load_default() -> OnnxEmbedder:
     """Load the pinned model's int8 export, made now when there is none or it is damaged."""
-    source = _pinned_folder()
-    key = onnx_export.encoder_id(PINNED, _read_pins()["files"], onnx_export.RECIPE)
+    source, files = _pinned()
+    key = onnx_export.encoder_id(PINNED, files, onnx_export.RECIPE)
     folder = Path(os.environ.get(CACHE_VARIABLE) or _PROJECT / "var" / "models") / key
     try:
         return OnnxEmbedder(folder)
@@ -371,27 +358,22 @@ def _load_default() -> OnnxEmbedder:
         return OnnxEmbedder(folder)
 
 
-def _read_pins() -> dict[str, Any]:
+@functools.cache
+def _pinned() -> tuple[Path, dict[str, str]]:
+    """Find the pinned model's folder and files, compared with `models/manifest.json` once per process (60 ms)."""
     try:
-        pins: dict[str, Any] = json.loads(_PINS.read_text("utf-8"))
+        pins = json.loads(_PINS.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise EmbedderError(f"{_PINS} cannot be read: {error}") from error
-    return pins
-
-
-@functools.cache
-def _pinned_folder() -> Path:
-    """Find the pinned model, and compare it with `models/manifest.json` once per process (60 ms)."""
-    pins = _read_pins()
     spec = importlib.util.find_spec(pins["package"].replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise EmbedderError(f"the package {pins['package']} {pins['version']} is not installed")
     folder = Path(spec.submodule_search_locations[0]) / "model"
-    found = onnx_export.source_files(folder)
-    if different := found.items() ^ pins["files"].items():
+    files = onnx_export.source_files(folder)
+    if different := files.items() ^ pins["files"].items():
         name = min(name for name, _ in different)
         raise EmbedderError(f"{folder / name} is not the file that {_PINS} pins (sha256 differs)")
-    return folder
+    return folder, files
 
 
 def _model_folder(path_or_name: str) -> Path:
@@ -405,6 +387,4 @@ def _model_folder(path_or_name: str) -> Path:
     try:
         return Path(snapshot_download(path_or_name, ignore_patterns=["onnx/*", "openvino/*", "*.h5", "*.ot"]))
     except Exception as error:
-        raise EmbedderError(
-            f"{path_or_name} is no folder, and not to be had from the hub: {error}"
-        ) from error
+        raise EmbedderError(f"{path_or_name} is no folder, and not to be had from the hub: {error}") from error

@@ -70,8 +70,7 @@ def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: i
     parts, scores = _weigh(kind, query, table, rows, similarities)
     order = np.lexsort((table.pks[rows], -scores))[:limit]
     candidates = tuple(
-        _candidate(kind, query, documents[int(rows[place])], parts[:, place], float(scores[place]))
-        for place in order
+        _candidate(kind, query, documents[int(rows[place])], parts[:, place], float(scores[place])) for place in order
     )
     return Ranking(candidates, rejected, missing_facts(kind, query))
 
@@ -89,10 +88,7 @@ def _weigh(
     """Return the contributions, shape (features, rows), and the scores, both rounded: parts add up exactly."""
     exact = similarities.astype(np.float64)
     parts = np.stack(
-        [
-            np.round(weight * feature.values(query, table, rows, exact), DECIMALS)
-            for feature, weight in kind.features
-        ]
+        [np.round(weight * feature.values(query, table, rows, exact), DECIMALS) for feature, weight in kind.features]
     )
     return parts, np.round(parts.sum(axis=0), DECIMALS)
 
@@ -117,9 +113,7 @@ def _candidate(kind: MatchKind, query: Query, document: Document, parts: _Floats
         contribution = float(part)
         value = round(contribution / weight, 6)
         contributions.append(
-            Contribution(
-                feature.name, value, weight, contribution, feature.words(value, query, document.facets)
-            )
+            Contribution(feature.name, value, weight, contribution, feature.words(value, query, document.facets))
         )
     return Candidate(document, score, None, kind.band(score), tuple(contributions), evidence(query, document))
 

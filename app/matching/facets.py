@@ -60,7 +60,7 @@ class Column:
         """Return `function(value)` for each of `rows`, calling it once per distinct value."""
         codes = self._codes[rows]
         if len(self.values) <= len(codes):
-            table = np.fromiter((function(value) for value in self.values), dtype, len(self.values))
+            table: NDArray[Any] = np.fromiter((function(value) for value in self.values), dtype, len(self.values))
             return np.asarray(table[codes])
         distinct, inverse = np.unique(codes, return_inverse=True)
         table = np.fromiter((function(self.values[code]) for code in distinct), dtype, len(distinct))

@@ -45,7 +45,7 @@ class SemanticSimilarity:
     sentence: str = "Cosine of the two texts' vectors; negative values count as 0."
 
     def facet(self, side: Side) -> str | None:
-        """It reads the text."""
+        """Return None: it reads the text."""
         del side
         return None
 
@@ -188,8 +188,10 @@ def region_sought() -> PairFeature:
         "regions_sought",
         "nuts",
         lambda sought, place: float(any(place.startswith(prefix) for prefix in sought)),
-        lambda sought, place: f"{place} is {'' if any(place.startswith(p) for p in sought) else 'not '}"
-        f"among the regions sought ({_listed(sought)}).",
+        lambda sought, place: (
+            f"{place} is {'' if any(place.startswith(p) for p in sought) else 'not '}"
+            f"among the regions sought ({_listed(sought)})."
+        ),
     )
 
 

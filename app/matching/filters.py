@@ -168,9 +168,7 @@ def _label(query: Query) -> Callable[[Any], bool] | None:
     if least is None:
         return None
     day = query.filters.valid_on or query.today
-    return lambda labels: bool(labels) and any(
-        rank >= least and first <= day <= last for rank, first, last in labels
-    )
+    return lambda labels: bool(labels) and any(rank >= least and first <= day <= last for rank, first, last in labels)
 
 
 def _dates(query: Query) -> Callable[[Any], bool] | None:
@@ -207,9 +205,7 @@ GENERAL_RULES: tuple[Rule, ...] = (
 """Rules of every match kind, in the order in which they reject."""
 
 
-def reject(
-    rules: Sequence[Rule], query: Query, table: FacetTable, rows: Rows, rejected: dict[str, int]
-) -> Rows:
+def reject(rules: Sequence[Rule], query: Query, table: FacetTable, rows: Rows, rejected: dict[str, int]) -> Rows:
     """Return the rows that every rule keeps; count each rejected row under the first rule that rejects it."""
     for rule in rules:
         if not len(rows):

@@ -115,6 +115,7 @@ class FaissIndex:
         return self._search(question, faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)), k)
 
     def _search(self, question: Matrix, selector: object, k: int) -> tuple[Rows, NDArray[np.float32]]:
-        similarities, positions = self._index.search(question, k, params=faiss.SearchParameters(sel=selector))
+        within = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # made by SWIG
+        similarities, positions = self._index.search(question, k, params=within)
         found = positions[0] >= 0
         return positions[0][found], similarities[0][found]

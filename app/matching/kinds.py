@@ -88,9 +88,7 @@ class MatchKind:
             "seeker": self.seeker.value,
             "offer": self.offer.value,
             "risk_tier": self.risk_tier.value,
-            "features": [
-                {"name": f.name, "weight": weight, "sentence": f.sentence} for f, weight in self.features
-            ],
+            "features": [{"name": f.name, "weight": weight, "sentence": f.sentence} for f, weight in self.features],
             "rules": [{"label": rule.label, "sentence": rule.sentence} for rule in self.rules],
             "bands": [{"name": name, "least_score": least} for name, least in self.bands],
         }

@@ -114,7 +114,7 @@ SENTENCES: Final = (
     "Konetekniikan koulutus ja työssäoppiminen pienissä yrityksissä",
     "Vi söker samarbete om batterier, gruvor och grönt stål.",
     "Uddannelse i vindenergi og vedligehold af møller på havet.",
-    "Αναζητούμε εταίρους για έξυπνη γεωργία και εξοικονόμηση νερού.",  # noqa: RUF001  Greek it is
+    "Αναζητούμε εταίρους για έξυπνη γεωργία και εξοικονόμηση νερού.",
     "Търсим партньори за роботизация на складове.",
     "Iščemo partnerje za pametne tovarne in nove materiale.",
     "Busquem socis per a envasos compostables i logística urbana.",
@@ -155,9 +155,7 @@ def source_files(source: Path) -> dict[str, str]:
         folders = {source, *(source / module["path"] for module in modules)}
         encoders = [source / module["path"] for module in modules if module["type"].endswith(".Transformer")]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise EmbedderError(
-            f"{source} is no sentence-transformers model: no readable modules.json"
-        ) from error
+        raise EmbedderError(f"{source} is no sentence-transformers model: no sound modules.json") from error
     for folder in encoders:
         if not (folder / "config.json").is_file():
             raise EmbedderError(f"{source} is no sentence-transformers model: no config.json in {folder}")
@@ -217,7 +215,7 @@ def ensure(source: Path, destination: Path, name: str) -> None:
 
 
 def export(source: Path, destination: Path, name: str) -> None:
-    """Do what `ensure` promises, in this process: loads torch. `name` becomes the first part of the encoder's id."""
+    """Do what `ensure` promises, in this process: loads torch. `name` begins the encoder's id."""
     wanted = encoder_id(name, source_files(source), RECIPE)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with _alone(destination):
@@ -250,7 +248,7 @@ def _alone(destination: Path) -> Iterator[None]:
 
 def _build(source: Path, folder: Path, name: str) -> None:
     """Fill `folder` with a checked export of `source`."""
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  only the exporting process loads torch
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  loads torch
     from tokenizers import Tokenizer  # noqa: PLC0415  idem
 
     files = source_files(source)
@@ -271,9 +269,7 @@ def _build(source: Path, folder: Path, name: str) -> None:
     cosines = _compare(model, tokenizer, folder / MODEL_FILE)
     mean, least = float(cosines.mean()), float(cosines.min())
     if not (mean >= MEAN_COSINE and least >= MIN_COSINE):
-        raise EmbedderError(
-            f"the export strays from its source: cosine {mean:.4f} on average, {least:.4f} at least"
-        )
+        raise EmbedderError(f"the export strays from its source: cosine {mean:.4f} on average, {least:.4f} at least")
     manifest = {
         "encoder_id": encoder_id(name, files, RECIPE),
         "recipe": RECIPE,
@@ -308,7 +304,7 @@ def _refuse_unless_plain(model: Any) -> None:
 
 def _trace(model: Any, path: Path) -> None:
     """Write the fp32 graph: token ids (texts, tokens) → embeddings (texts, d) of length 1."""
-    import torch  # noqa: PLC0415  only the exporting process loads torch
+    import torch  # noqa: PLC0415  only the exporting process
 
     class Pooled(torch.nn.Module):
         """The encoder with mean pooling and normalisation; all texts of equal length, hence no mask."""

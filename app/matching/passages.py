@@ -17,8 +17,8 @@ _WORD: Final = re.compile(r"[•‣▪●◦]|[^\s•‣▪●◦]+")
 
 _BULLETS: Final = frozenset("•‣▪●◦")
 _ENDS: Final = ".?!…"
-_CLOSERS: Final = "\"'»“”’)]}"  # noqa: RUF001  these very characters
-_OPENERS: Final = "\"'«“‘„([{¿¡-–—"  # noqa: RUF001  idem
+_CLOSERS: Final = "\"'»“”’)]}"
+_OPENERS: Final = "\"'«“‘„([{¿¡-–—"
 _LINE_BREAK: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 _INITIALS: Final = re.compile(r"(?:[^\W\d_]\.)+")

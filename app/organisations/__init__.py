@@ -1,0 +1,1 @@
+"""Clusters, regions, companies and schools."""

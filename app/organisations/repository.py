@@ -53,9 +53,7 @@ class OrganisationRepository(Repository):
         wanted = list(dict.fromkeys(ids_or_refs))
         known: dict[str, tuple[int, str]] = {}
         for column in (Organisation.id, Organisation.ref):
-            rows = self.session.execute(
-                select(column, Organisation.pk, Organisation.kind).where(column.in_(wanted))
-            )
+            rows = self.session.execute(select(column, Organisation.pk, Organisation.kind).where(column.in_(wanted)))
             known.update({name: (pk, kind) for name, pk, kind in rows if name is not None})
         return known
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.auth import require
 from app.db.session import get_read_session, get_session
+from app.http import Cursor, IfMatch, Limit, etag
 from app.organisations.repository import OrganisationFilter, OrganisationRepository
 from app.organisations.schemas import (
     OrganisationAnswer,
@@ -19,7 +20,6 @@ from app.organisations.service import OrganisationService, answer
 from app.taxonomy.codes import IndustrialEcosystem, LabelLevel
 from app.taxonomy.fields import Country, Language, NutsPrefix
 from app.wall import ReasonableDate, Reference
-from app.http import Cursor, IfMatch, Limit, etag
 
 router = APIRouter(prefix="/organisations", tags=["organisations"])
 
@@ -92,5 +92,3 @@ def patch_organisation(
 def delete_organisation(organisation_id: Id, version: IfMatch, session: Write) -> None:
     """Delete an organisation that no profile belongs to any more."""
     _service(session).delete(organisation_id, version=version)
-
-

@@ -29,18 +29,15 @@ _RELATED = ("memberships", "labels", "figures")
 def answer(organisation: Organisation, *, today: date | None = None) -> OrganisationAnswer:
     """Return the organisation as JSON shows it."""
     day = today or date.today()  # noqa: DTZ011 - labels expire by the local calendar
-    plain = {
-        name: getattr(organisation, name) for name in OrganisationAnswer.model_fields if name not in _RELATED
-    }
+    plain = {name: getattr(organisation, name) for name in OrganisationAnswer.model_fields if name not in _RELATED}
     return OrganisationAnswer(
         **plain,
         memberships=[
-            MembershipAnswer(of=OrganisationBrief.model_validate(m.of), kind=m.kind)  # type: ignore[arg-type]
-            for m in organisation.memberships
+            MembershipAnswer(of=OrganisationBrief.model_validate(m.of), kind=m.kind) for m in organisation.memberships
         ],
         labels=[
             LabelAnswer(
-                level=label.level,  # type: ignore[arg-type]
+                level=label.level,
                 issuer=label.issuer,
                 assessed_on=label.assessed_on,
                 valid_until=label.valid_until,
@@ -81,9 +78,7 @@ class OrganisationService:
 
     def create(self, data: OrganisationCreate) -> Organisation:
         """Store a new organisation; raises `Conflict` when its ref is taken."""
-        organisation = Organisation(
-            id=public_id("organisation", data.ref), kind=data.kind.value, ref=data.ref
-        )
+        organisation = Organisation(id=public_id("organisation", data.ref), kind=data.kind.value, ref=data.ref)
         return self._store(organisation, data)
 
     def upsert(self, data: OrganisationCreate) -> tuple[Organisation, bool]:
@@ -123,11 +118,7 @@ class OrganisationService:
 
     def as_input(self, organisation: Organisation) -> dict[str, Any]:
         """Return the organisation as one would post it again: the round trip of export and import."""
-        fields = {
-            name: getattr(organisation, name)
-            for name in OrganisationCreate.model_fields
-            if name not in _RELATED
-        }
+        fields = {name: getattr(organisation, name) for name in OrganisationCreate.model_fields if name not in _RELATED}
         return {
             **fields,
             "memberships": [{"of": m.of.ref or m.of.id, "kind": m.kind} for m in organisation.memberships],

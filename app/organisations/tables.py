@@ -13,7 +13,7 @@ class Organisation(Base):
     """One organisation; `pk` is internal, `id` is public, `ref` is its owner's own short name."""
 
     __tablename__ = "organisation"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads a plain dict
+    __table_args__ = {"sqlite_autoincrement": True}
 
     pk: Mapped[int] = mapped_column(Integer, primary_key=True)
     id: Mapped[str] = mapped_column(String(36), unique=True)
@@ -37,13 +37,16 @@ class Organisation(Base):
     updated_at: Mapped[datetime] = mapped_column(DateTime, default=now, onupdate=now)
 
     memberships: Mapped[list["Membership"]] = relationship(
-        foreign_keys="Membership.member_pk", cascade="all, delete-orphan", lazy="raise", order_by="Membership.of_pk"
+        foreign_keys="Membership.member_pk",
+        cascade="all, delete-orphan",
+        lazy="raise",
+        order_by="Membership.of_pk",
     )
     labels: Mapped[list["Label"]] = relationship(
         cascade="all, delete-orphan", lazy="raise", order_by="Label.assessed_on"
     )
 
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - a lost edit is an error, not a silent overwrite
+    __mapper_args__ = {"version_id_col": version}
 
 
 class OrganisationTag(Base):
@@ -52,9 +55,7 @@ class OrganisationTag(Base):
     __tablename__ = "organisation_tag"
     __table_args__ = (Index("ix_organisation_tag_code", "scheme", "code"),)
 
-    organisation_pk: Mapped[int] = mapped_column(
-        ForeignKey("organisation.pk", ondelete="CASCADE"), primary_key=True
-    )
+    organisation_pk: Mapped[int] = mapped_column(ForeignKey("organisation.pk", ondelete="CASCADE"), primary_key=True)
     scheme: Mapped[str] = mapped_column(String(20), primary_key=True)
     code: Mapped[str] = mapped_column(String(40), primary_key=True)
 
@@ -65,9 +66,7 @@ class Membership(Base):
     __tablename__ = "membership"
 
     member_pk: Mapped[int] = mapped_column(ForeignKey("organisation.pk", ondelete="CASCADE"), primary_key=True)
-    of_pk: Mapped[int] = mapped_column(
-        ForeignKey("organisation.pk", ondelete="CASCADE"), primary_key=True, index=True
-    )
+    of_pk: Mapped[int] = mapped_column(ForeignKey("organisation.pk", ondelete="CASCADE"), primary_key=True, index=True)
     kind: Mapped[str] = mapped_column(String(20), primary_key=True)
 
     of: Mapped[Organisation] = relationship(foreign_keys=[of_pk], lazy="raise")

@@ -1,0 +1,1 @@
+"""Pitches, priorities, skill needs, training offers and trainees; their import."""

@@ -124,8 +124,7 @@ def facets(
         "period": _pair(row["starts_on"], row["ends_on"]),
         "validity": _pair(row["valid_from"], row["valid_until"]),
         "organisation": organisation.pk,
-        "labels": frozenset((LABEL_RANKS[level], first, last) for level, first, last in organisation.labels)
-        or None,
+        "labels": frozenset((LABEL_RANKS[level], first, last) for level, first, last in organisation.labels) or None,
         "mode": details.get("mode"),
         "programme_type": details.get("programme_type"),
         "dual_regimes": frozenset(r for r in regimes if r) or None,

@@ -142,9 +142,7 @@ def check_file(path: Path, *, name: str, default_kind: str | None = None) -> int
     return count
 
 
-def validate(
-    row: Row, *, default_kind: str | None = None
-) -> OrganisationCreate | ProfileFields | list[FieldError]:
+def validate(row: Row, *, default_kind: str | None = None) -> OrganisationCreate | ProfileFields | list[FieldError]:
     """Return what the row describes, checked by its schema, or what is wrong with it.
 
     `default_kind` stands in where the row says no kind.
@@ -338,9 +336,7 @@ def _check(value: Any, depth: int = 1) -> None:
             _check(part, depth + 1)
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float)
 
 
 def _json_rows(path: Path) -> Iterator[Row]:

@@ -78,9 +78,7 @@ class ProfileRepository(Repository):
             rows += self.session.scalars(_whole(select(Profile)).where(Profile.pk.in_(chosen)))
         return {row.pk: row for row in rows}
 
-    def page(
-        self, where: ProfileFilter, *, limit: int, cursor: str | None
-    ) -> tuple[list[Profile], str | None]:
+    def page(self, where: ProfileFilter, *, limit: int, cursor: str | None) -> tuple[list[Profile], str | None]:
         """Return one page in order of creation, and the next cursor."""
         statement = _whole(select(Profile)).join(Organisation, Profile.organisation_pk == Organisation.pk)
         place = func.coalesce(Profile.nuts_code, Organisation.nuts_code, Organisation.country)
@@ -99,9 +97,7 @@ class ProfileRepository(Repository):
         for scheme in ("ecosystem", "nace", "language", "skill"):
             code = getattr(where, scheme)
             if code is not None:
-                tagged = select(ProfileTag.profile_pk).where(
-                    ProfileTag.scheme == scheme, ProfileTag.code == code
-                )
+                tagged = select(ProfileTag.profile_pk).where(ProfileTag.scheme == scheme, ProfileTag.code == code)
                 statement = statement.where(Profile.pk.in_(tagged))
         if where.eligible_on is not None:
             day = where.eligible_on
@@ -132,9 +128,7 @@ class ProfileRepository(Repository):
         found: dict[tuple[int, str], Profile] = {}
         for start in range(0, len(refs), CHUNK):
             rows = self.session.scalars(
-                _whole(select(Profile)).where(
-                    Profile.kind == kind, Profile.ref.in_(refs[start : start + CHUNK])
-                )
+                _whole(select(Profile)).where(Profile.kind == kind, Profile.ref.in_(refs[start : start + CHUNK]))
             )
             found.update(
                 {
@@ -175,7 +169,7 @@ class ProfileRepository(Repository):
                     Embedding.profile_pk.in_(pks[start : start + CHUNK]), Embedding.model_key == model_key
                 )
             )
-            found.update({pk: content for pk, content in rows})
+            found.update(dict(rows.tuples()))
         return found
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -209,23 +203,15 @@ class ProfileRepository(Repository):
         """Write the (scheme, code) rows of each profile, over what it had."""
         if not new:
             self.session.execute(delete(ProfileTag).where(ProfileTag.profile_pk.in_(list(codes))))
-        rows = [
-            {"profile_pk": pk, "scheme": scheme, "code": code}
-            for pk, own in codes.items()
-            for scheme, code in own
-        ]
+        rows = [{"profile_pk": pk, "scheme": scheme, "code": code} for pk, own in codes.items() for scheme, code in own]
         if rows:
             self.session.execute(insert(ProfileTag), rows)
 
-    def write_vectors(
-        self, model_key: str, vectors: Mapping[int, tuple[str, Passages] | None], *, new: bool
-    ) -> None:
+    def write_vectors(self, model_key: str, vectors: Mapping[int, tuple[str, Passages] | None], *, new: bool) -> None:
         """Write each profile's vectors under that model, over what it had; None means it has nothing to compare."""
         if not new:
             self.session.execute(
-                delete(Embedding).where(
-                    Embedding.profile_pk.in_(list(vectors)), Embedding.model_key == model_key
-                )
+                delete(Embedding).where(Embedding.profile_pk.in_(list(vectors)), Embedding.model_key == model_key)
             )
         rows = [
             {"profile_pk": pk, "model_key": model_key, "content_hash": entry[0], **pack(entry[1])}

@@ -77,7 +77,7 @@ def create_profile(
     """Store a new profile: a pitch, a priority, a skill need, a training offer or a trainee."""
     prepared = service.prepare([data])[0]
     if isinstance(prepared, list):
-        raise InvalidInput(errors=[{**error, "field": f"body.{error['field']}"} for error in prepared])  # type: ignore[typeddict-item]
+        raise InvalidInput(errors=[{**error, "field": f"body.{error['field']}"} for error in prepared])
     return _store(service, prepared, session, response)
 
 

@@ -14,8 +14,20 @@ from app.matching.kinds import ProfileKind
 from app.organisations.schemas import OrganisationBrief
 from app.taxonomy.codes import CooperationType, DualRegime, FpGrade, Mode, ProgrammeType, S3Axis, is_isced_f
 from app.taxonomy.fields import Classified, EqfLevel, Language, NutsPrefixes, Placed, SkillIds
-from app.wall import Answer, Count, Line, LongLine, ReasonableDate, Reference, Slug, Text, TraineeCode, Wall, WebAddress
-from app.wall import unique
+from app.wall import (
+    Answer,
+    Count,
+    Line,
+    LongLine,
+    ReasonableDate,
+    Reference,
+    Slug,
+    Text,
+    TraineeCode,
+    Wall,
+    WebAddress,
+    unique,
+)
 
 
 class ProfileState(StrEnum):
@@ -187,9 +199,9 @@ ProfileCreate = Annotated[
 ]
 """A new profile of any kind."""
 
-PROFILE_CREATE: TypeAdapter[
-    PitchCreate | PriorityCreate | SkillNeedCreate | TrainingOfferCreate | TraineeCreate
-] = TypeAdapter(ProfileCreate)
+PROFILE_CREATE: TypeAdapter[PitchCreate | PriorityCreate | SkillNeedCreate | TrainingOfferCreate | TraineeCreate] = (
+    TypeAdapter(ProfileCreate)
+)
 
 SCHEMAS: dict[ProfileKind, type[ProfileFields]] = {
     ProfileKind.PITCH: PitchCreate,

@@ -97,7 +97,10 @@ def answer(profile: Profile, *, today: date | None = None) -> ProfileAnswer:
 def as_input(profile: Profile) -> dict[str, Any]:
     """Return the profile as one would post it again: the round trip of export and import."""
     schema = SCHEMAS[ProfileKind(profile.kind)]
-    fields: dict[str, Any] = {"kind": profile.kind, "organisation": profile.organisation.ref or profile.organisation.id}
+    fields: dict[str, Any] = {
+        "kind": profile.kind,
+        "organisation": profile.organisation.ref or profile.organisation.id,
+    }
     for name in schema.model_fields:
         if name in schema.details:
             fields[name] = profile.details.get(name)
@@ -133,9 +136,7 @@ class ProfileService:
         rows, following = self._read.page(where, limit=limit, cursor=cursor)
         return ProfilePage(items=[answer(row) for row in rows], next=following)
 
-    def prepare(
-        self, items: Sequence[ProfileFields], *, update: bool = False
-    ) -> list[Prepared | list[FieldError]]:
+    def prepare(self, items: Sequence[ProfileFields], *, update: bool = False) -> list[Prepared | list[FieldError]]:
         """Resolve, check and embed `items` in one batch; each gives a `Prepared` or the list of what is wrong.
 
         With `update`, an item whose ref is already known to its organisation becomes a new version of that profile.
@@ -152,8 +153,13 @@ class ProfileService:
             if isinstance(item, TraineeCreate) and item.programme is not None and owner is not None:
                 programme = programmes.get((owner.pk, item.programme))
                 if programme is None:
-                    errors.append(FieldError(field="programme", reason="no training offer of this school has this id or ref"))
-            if existing is not None and item.state not in (existing.state, *TRANSITIONS[ProfileState(existing.state)]):
+                    errors.append(
+                        FieldError(field="programme", reason="no training offer of this school has this id or ref")
+                    )
+            if existing is not None and item.state not in (
+                existing.state,
+                *TRANSITIONS[ProfileState(existing.state)],
+            ):
                 errors.append(FieldError(field="state", reason=f"cannot follow {existing.state}"))
             if errors or owner is None:
                 drafts.append(errors)
@@ -252,9 +258,7 @@ class ProfileService:
         everything = [draft for draft in ready if isinstance(draft, Prepared)]
         everything += [dependant for draft in everything for dependant in draft.dependants]
         stored = self._read.hashes([d.pk for d in everything if d.pk is not None], self._embedder.model_key)
-        wanted = [
-            d for d in everything if not d.content.empty and stored.get(d.pk or -1) != content_hash(d.content)
-        ]
+        wanted = [d for d in everything if not d.content.empty and stored.get(d.pk or -1) != content_hash(d.content)]
         vectors = dict(
             zip((id(d) for d in wanted), embed_parts(self._embedder, [d.content for d in wanted]), strict=True)
         )
@@ -297,15 +301,11 @@ def _owner_errors(item: ProfileFields, owner: Owner | None) -> list[FieldError]:
     return []
 
 
-def _draft(
-    item: ProfileFields, owner: Owner, programme: Profile | None, existing: Profile | None
-) -> Prepared:
+def _draft(item: ProfileFields, owner: Owner, programme: Profile | None, existing: Profile | None) -> Prepared:
     """Return the columns and codes of an item, not yet embedded."""
     plain = item.model_dump()
     kind = ProfileKind(plain["kind"])
-    details = {
-        name: value for name, value in item.model_dump(mode="json", include=set(item.details)).items() if value
-    }
+    details = {name: value for name, value in item.model_dump(mode="json", include=set(item.details)).items() if value}
     if plain.get("cost_eur") == 0:
         details["cost_eur"] = 0
     values: dict[str, Any] = {name: plain.get(name) for name in COLUMNS}

@@ -29,7 +29,12 @@ IMPORT = "import"
 """The kind of these jobs."""
 
 BATCH_ROWS = 200
+BATCH_ORGANISATIONS = 50
+"""Fewer, since they are stored one by one while other writers wait."""
+
 BATCH_CHARACTERS = 400_000
+"""Characters of a batch's texts: a killed import embeds that much again, at most."""
+
 MAX_LISTED = 1_000
 """Errors that a job's result lists; all are counted."""
 
@@ -116,7 +121,8 @@ def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
     for item in items:
         size = len(getattr(item.content, "text", None) or "")
         another = None not in (item.group, group) and item.group != group
-        full = len(batch) >= BATCH_ROWS or characters + size > BATCH_CHARACTERS
+        most = BATCH_ORGANISATIONS if group == "organisation" else BATCH_ROWS
+        full = len(batch) >= most or characters + size > BATCH_CHARACTERS
         if batch and (another or full or item.key in keys):
             yield batch
             batch, group, keys, characters = [], None, set(), 0
@@ -142,9 +148,7 @@ class _Import:
             self._default_kind: str | None = job.arguments.get("default_kind")
             self.path = Path(job.arguments["path"])
             self.progress, self.total = job.progress, job.total
-            self._result = ImportResult(
-                rows=0, created=0, updated=0, failed=0, errors=[], errors_truncated=False
-            )
+            self._result = ImportResult(rows=0, created=0, updated=0, failed=0, errors=[], errors_truncated=False)
             self._result.update(job.result or {})  # type: ignore[typeddict-item]  # we wrote it ourselves
 
     def count(self) -> int:
@@ -220,11 +224,7 @@ class _Import:
     def _counted(self, tally: _Tally, rows: int) -> ImportResult:
         """Return the result with a batch's tally added."""
         before = self._result
-        errors = [
-            {"row": number, **error}
-            for number, listed in sorted(tally.errors, key=_number)
-            for error in listed
-        ]
+        errors = [{"row": number, **error} for number, listed in sorted(tally.errors, key=_number) for error in listed]
         return ImportResult(
             rows=rows,
             created=before["created"] + tally.created,

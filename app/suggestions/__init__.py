@@ -1,0 +1,1 @@
+"""Ask the engine, keep the answer, take the decision."""

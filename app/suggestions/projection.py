@@ -38,9 +38,7 @@ class Projection:
         self._shelves: dict[str, Shelf] = {}
         self._position: Position | None = None
 
-    def propose(
-        self, seen: Position, kind: MatchKind, query: Query, limit: int
-    ) -> tuple[Proposal, int]:
+    def propose(self, seen: Position, kind: MatchKind, query: Query, limit: int) -> tuple[Proposal, int]:
         """Return what the index proposes, at least as new as `seen`, and the number of the last change it knows."""
         with self._lock:
             position = self._catch_up(seen)

@@ -99,15 +99,11 @@ class ProjectionRepository(Repository):
                 vectors[place[pk]] = np.frombuffer(blob, dtype="<f4")
             yield kind, [keys[old] for old in order], vectors, [rows[old] for old in order]
 
-    def current(
-        self, pks: Sequence[int], model_key: str, dim: int
-    ) -> Iterator[tuple[list[int], list[ShelfRows]]]:
+    def current(self, pks: Sequence[int], model_key: str, dim: int) -> Iterator[tuple[list[int], list[ShelfRows]]]:
         """Yield chunks of `pks` with the rows of those that are published and have vectors now."""
         for start in range(0, len(pks), CHUNK):
             chunk = list(pks[start : start + CHUNK])
-            chosen = and_(
-                Profile.state == "published", Embedding.model_key == model_key, Profile.pk.in_(chunk)
-            )
+            chosen = and_(Profile.state == "published", Embedding.model_key == model_key, Profile.pk.in_(chunk))
             joined = select(*_FACET_COLUMNS).join(Embedding, Embedding.profile_pk == Profile.pk).where(chosen)
             found = self._facets(joined, self._organisations(chunk), self._programmes(chunk))
             blobs = dict(
@@ -138,9 +134,7 @@ class ProjectionRepository(Repository):
             for name in _JSON_COLUMNS:
                 row[name] = parse(row[name])
             programme = programmes.get(row["programme_pk"]) if row["programme_pk"] else None
-            found.append(
-                (row["kind"], row["pk"], facets(row, organisations[row["organisation_pk"]], programme))
-            )
+            found.append((row["kind"], row["pk"], facets(row, organisations[row["organisation_pk"]], programme)))
         return found
 
     def _organisations(self, profile_pks: Sequence[int] | None) -> dict[int, OrganisationFacts]:
@@ -160,10 +154,7 @@ class ProjectionRepository(Repository):
         held: dict[int, list[tuple[str, date, date]]] = {}
         for pk, level, first, last in self.session.execute(labels):
             held.setdefault(pk, []).append((level, first, last))
-        return {
-            row[0]: OrganisationFacts(*row, labels=held.get(row[0], ()))
-            for row in self.session.execute(statement)
-        }
+        return {row[0]: OrganisationFacts(*row, labels=held.get(row[0], ())) for row in self.session.execute(statement)}
 
     def _programmes(self, trainee_pks: Sequence[int] | None) -> dict[int, ProgrammeFacts]:
         followed = select(Profile.programme_pk).where(Profile.programme_pk.is_not(None))
@@ -290,7 +281,5 @@ class SuggestionRepository(Repository):
             .where(Decision.match_kind == match_kind, Decision.asker_pk == asker_pk)
             .group_by(Decision.profile_pk)
         )
-        statement = select(Decision.profile_pk).where(
-            Decision.pk.in_(latest), Decision.decision == "declined"
-        )
+        statement = select(Decision.profile_pk).where(Decision.pk.in_(latest), Decision.decision == "declined")
         return frozenset(self.session.scalars(statement))

@@ -14,7 +14,7 @@ from app.wall import Answer, Line, ReasonableDate, Reference, Summary, Text, Wal
 
 
 def _sector(value: str) -> str:
-    if value in IndustrialEcosystem:
+    if value in IndustrialEcosystem.__members__.values():
         return value
     code = normalise_nace(value, "2.1") or normalise_nace(value, "2.0")
     if code is None:

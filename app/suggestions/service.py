@@ -97,7 +97,12 @@ class SuggestionService:
         self._recorder = recorder
 
     def suggest(
-        self, kind: MatchKind, question: SuggestionQuestion, principal: Principal, *, today: date | None = None
+        self,
+        kind: MatchKind,
+        question: SuggestionQuestion,
+        principal: Principal,
+        *,
+        today: date | None = None,
     ) -> SuggestionAnswer:
         """Return explained suggestions for `question` and keep them.
 

@@ -45,9 +45,7 @@ class Decision(Base):
     )
 
     pk: Mapped[int] = mapped_column(Integer, primary_key=True)
-    suggestion_id: Mapped[str] = mapped_column(
-        ForeignKey("suggestion.id", ondelete="CASCADE"), unique=True
-    )
+    suggestion_id: Mapped[str] = mapped_column(ForeignKey("suggestion.id", ondelete="CASCADE"), unique=True)
     match_kind: Mapped[str] = mapped_column(String(60))
     side: Mapped[str] = mapped_column(String(10))
     asker_pk: Mapped[int | None] = mapped_column(ForeignKey("profile.pk", ondelete="CASCADE"))

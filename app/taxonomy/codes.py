@@ -57,9 +57,7 @@ _ECOSYSTEM_LABELS: Final[dict[IndustrialEcosystem, dict[str, str]]] = {
         "Industrias de gran consumo de energía",
         "Indústrias com utilização intensiva de energia",
     ),
-    IndustrialEcosystem.ENERGY_RENEWABLES: _three(
-        "Renewable energy", "Energías renovables", "Energias renováveis"
-    ),
+    IndustrialEcosystem.ENERGY_RENEWABLES: _three("Renewable energy", "Energías renovables", "Energias renováveis"),
     IndustrialEcosystem.HEALTH: _three("Health", "Salud", "Saúde"),
     IndustrialEcosystem.MOBILITY: _three(
         "Mobility, transport and automotive",

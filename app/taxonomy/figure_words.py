@@ -141,16 +141,12 @@ FILLERS: Final = r"[€$£~≈]|\b(?:eur|an?|una?|uma?|the|el|los|las|os|as|de|o
 AT_LEAST_AFTER: Final = (
     "or more|or above|o más|y más|ou mais|at least|as a minimum|al menos|como mínimo|no mínimo|pelo menos"
 )
-AT_MOST_AFTER: Final = (
-    "or less|or fewer|o menos|ou menos|at most|as a maximum|como máximo|como mucho|no máximo"
-)
+AT_MOST_AFTER: Final = "or less|or fewer|o menos|ou menos|at most|as a maximum|como máximo|como mucho|no máximo"
 ABOUT_AFTER: Final = (
     "or so|approximately|approx\\.?|aproximadamente|aprox\\.?|más o menos|mais ou menos|aproximad[oa]s?"
 )
 """What qualifies the number before it."""
-TARGET: Final = (
-    "targets?|targeted|goals?|objetivos?|objectivos?|metas?|planned|expected|previst[oa]s?|esperad[oa]s?"
-)
+TARGET: Final = "targets?|targeted|goals?|objetivos?|objectivos?|metas?|planned|expected|previst[oa]s?|esperad[oa]s?"
 """What makes a figure a target wherever it stands."""
 
 UNITS: Final = (

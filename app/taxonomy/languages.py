@@ -46,12 +46,7 @@ def normalise_language(tag: str) -> str | None:
     if rest:
         region = rest.pop(0).upper()
         region = _REGION_HABITS.get(region, region)
-    if (
-        primary_tag is None
-        or rest
-        or (script and not _is_script(script))
-        or (region and not _is_region(region))
-    ):
+    if primary_tag is None or rest or (script and not _is_script(script)) or (region and not _is_region(region)):
         return None
     normal = "-".join(part for part in (primary_tag, script, region) if part)
     # A dangling hyphen leaves an empty subtag, which is no tag.

@@ -57,9 +57,7 @@ _MERGED: Final = {"DEG0N": ("DEG0R",), "LV007": ("LV00A", "LV00B", "LV00C")}
 class _Tables:
     """Names by version and code ("" at country level), and the 2024 codes of each changed 2021 code."""
 
-    names: dict[str, dict[str, str]] = field(
-        default_factory=lambda: {version: {} for version in NUTS_VERSIONS}
-    )
+    names: dict[str, dict[str, str]] = field(default_factory=lambda: {version: {} for version in NUTS_VERSIONS})
     changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -174,9 +172,7 @@ def _united_kingdom() -> dict[str, str]:
     return names
 
 
-def _successors(
-    rows: Iterable[dict[str, str]], changes: Iterable[dict[str, str]]
-) -> dict[str, tuple[str, ...]]:
+def _successors(rows: Iterable[dict[str, str]], changes: Iterable[dict[str, str]]) -> dict[str, tuple[str, ...]]:
     """Work out the 2024 codes of every 2021 code that changed.
 
     A recoded region says so in its row; a redrawn one is a row that ends and a row of the same level and

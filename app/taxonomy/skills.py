@@ -30,11 +30,7 @@ class Skill:
 
     def label(self, lang: str) -> str:
         """Return the label in `lang` (its region is ignored), else in English, else in any language."""
-        return (
-            self.labels.get(lang.partition("-")[0])
-            or self.labels.get(_FALLBACK)
-            or next(iter(self.labels.values()))
-        )
+        return self.labels.get(lang.partition("-")[0]) or self.labels.get(_FALLBACK) or next(iter(self.labels.values()))
 
 
 def fold(label: str) -> str:

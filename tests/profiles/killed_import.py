@@ -1,8 +1,8 @@
 """A process that goes on with an import job, to be killed.
 
-`python -m tests.profiles.killed_import DATABASE JOB MODE`: `plain` is the real thing in small batches; `naive`
-counts rows before they are stored, as a job whose progress is no part of the transaction would, and waits in
-between for the kill.
+Run as `python -m tests.profiles.killed_import DATABASE JOB MODE`. `plain` is the real thing in small batches;
+`naive` counts rows before they are stored, as a job whose progress is no part of the transaction would, and
+waits in between for the kill.
 """
 
 import sys
