@@ -225,7 +225,7 @@ def _greet(address: str, key: str, *, example: bool) -> None:
         (
             "cluster-region",
             {
-                "text": "We are an automotive cluster looking for regions that invest in vehicle components.",
+                "text": "Automotive suppliers seek partner regions for lightweight vehicle parts and mechatronics.",
                 "limit": 3,
             },
         ),

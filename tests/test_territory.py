@@ -156,9 +156,7 @@ def test_what_is_made_up_says_so(name: str) -> None:
 
 def test_example_companies_and_schools_say_so() -> None:
     for item in load("organisations"):
-        has_example_name = (
-            re.search(r"\((ejemplo|exemplo|exemple|example)\)|[Dd]emo", item["name"]) is not None
-        )
+        has_example_name = re.search(r"\((ejemplo|exemplo|exemple|example)\)|[Dd]emo", item["name"]) is not None
         assert has_example_name == item.get("illustrative", False)
     needing = {item["organisation"] for item in load("skill_needs")}
     assert all(organisations()[ref]["illustrative"] for ref in needing)
@@ -230,9 +228,7 @@ def test_every_need_has_a_trainee_who_may_come() -> None:
 
 
 def test_automotive_pitches_are_there() -> None:
-    automotive = [
-        item for item in load("pitches") if re.search(r"automo(ción|tive|óve)", item["title"] + item["text"])
-    ]
+    automotive = [item for item in load("pitches") if re.search(r"automo(ción|tive|óve)", item["title"] + item["text"])]
     assert len(automotive) >= 3
     assert {"es", "en"} <= {item["language"] for item in automotive}
 
@@ -310,11 +306,7 @@ def test_every_real_region_and_priority_is_there() -> None:
 
 def test_every_real_cycle_is_there_with_its_modules() -> None:
     modules = published_facts("vet_es_ca", "modules")
-    ours = {
-        item["title"]: item
-        for item in load("training_offers")
-        if item["organisation"] == "centro-fp-valenciano"
-    }
+    ours = {item["title"]: item for item in load("training_offers") if item["organisation"] == "centro-fp-valenciano"}
     cycles = published_facts("vet_es_ca", "cycles")
     assert len(ours) == len(cycles)
     for cycle in cycles:

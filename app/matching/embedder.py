@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from app.matching import onnx_export
-from app.matching.onnx_export import EmbedderError as EmbedderError
+from app.matching.onnx_export import EmbedderError as EmbedderError  # noqa: PLC0414  also known here
 from app.matching.types import Matrix
 
 MODEL_VARIABLE: Final = "PUENTE_MODEL"
@@ -360,7 +360,7 @@ def _load_default() -> OnnxEmbedder:
 
 @functools.cache
 def _pinned() -> tuple[Path, dict[str, str]]:
-    """Find the pinned model's folder and files, compared with `models/manifest.json` once per process (60 ms)."""
+    """Find the pinned model's folder and files; compare them with `models/manifest.json`, once (60 ms)."""
     try:
         pins = json.loads(_PINS.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -169,7 +169,7 @@ class ProfileRepository(Repository):
                     Embedding.profile_pk.in_(pks[start : start + CHUNK]), Embedding.model_key == model_key
                 )
             )
-            found.update(dict(rows.tuples()))
+            found.update((pk, content) for pk, content in rows)
         return found
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:

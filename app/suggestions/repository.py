@@ -106,13 +106,13 @@ class ProjectionRepository(Repository):
             chosen = and_(Profile.state == "published", Embedding.model_key == model_key, Profile.pk.in_(chunk))
             joined = select(*_FACET_COLUMNS).join(Embedding, Embedding.profile_pk == Profile.pk).where(chosen)
             found = self._facets(joined, self._organisations(chunk), self._programmes(chunk))
-            blobs = dict(
-                self.session.execute(
-                    select(Embedding.profile_pk, Embedding.vector)
-                    .join(Profile, Embedding.profile_pk == Profile.pk)
-                    .where(chosen)
-                ).tuples()
+            vectors_of = self.session.execute(
+                select(Embedding.profile_pk, Embedding.vector)
+                .join(Profile, Embedding.profile_pk == Profile.pk)
+                .where(chosen)
             )
+            # Not dict() of the result itself: it has a method `keys` and would be taken for a mapping.
+            blobs = dict(row.tuple() for row in vectors_of)
             shelves: list[ShelfRows] = []
             for kind in sorted({kind for kind, _, _ in found}):
                 keys = [pk for own, pk, _ in found if own == kind]

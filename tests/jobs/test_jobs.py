@@ -2,13 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from app.db.base import Base
 from app.db.session import Database
 from app.errors import InvalidInput, NotFound
 from app.jobs.repository import JobRepository
@@ -17,15 +15,6 @@ from app.jobs.schemas import JobAnswer, JobState
 from app.jobs.service import JobService, JobTakenError
 
 STEPS = 5
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(str(tmp_path / "jobs.db"))
-    with opened.write() as session:
-        Base.metadata.create_all(session.connection())
-    yield opened
-    opened.close()
 
 
 def create(database: Database, kind: str = "count", **arguments: Any) -> str:
@@ -85,9 +74,7 @@ def test_a_job_runs_to_its_end(database: Database) -> None:
     assert "arguments" not in after.model_dump()
 
 
-def test_a_failure_is_noted_without_what_the_user_sent(
-    database: Database, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failure_is_noted_without_what_the_user_sent(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     def fails(_: int) -> None:
         raise ValueError("Ana's secret")
 

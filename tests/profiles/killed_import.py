@@ -28,18 +28,18 @@ class NaiveImport(tasks._Import):
     """Counts first and stores later: what the kill test must be able to see."""
 
     def land(self, batch: Sequence[Any]) -> None:
-        """Commit the progress, then the rows."""
-        seen, result = self.progress, self._result
-        with self._database.write() as session:
-            JobService(JobRepository(session)).advance(
-                self._job_id, seen=seen, progress=seen + len(batch), result=dict(result)
-            )
-        if seen >= NAIVE_WAITS_AT:
+        """Store a few batches, then commit the next one's progress alone and wait."""
+        if self.progress >= NAIVE_WAITS_AT:
+            with self._database.write() as session:
+                JobService(JobRepository(session)).advance(
+                    self._job_id,
+                    seen=self.progress,
+                    progress=self.progress + len(batch),
+                    result=dict(self._result),
+                )
+            sys.stdout.write("counted\n")
+            sys.stdout.flush()
             time.sleep(60)
-        with self._database.write() as session:
-            JobService(JobRepository(session)).advance(
-                self._job_id, seen=seen + len(batch), progress=seen, result=dict(result)
-            )
         super().land(batch)
 
 

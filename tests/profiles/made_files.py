@@ -58,6 +58,4 @@ SHEET = "xl/worksheets/sheet1.xml"
 
 
 def sheet(body: str, head: str = "") -> bytes:
-    return (
-        f'<?xml version="1.0"?>{head}<worksheet xmlns="x"><sheetData>{body}</sheetData></worksheet>'.encode()
-    )
+    return f'<?xml version="1.0"?>{head}<worksheet xmlns="x"><sheetData>{body}</sheetData></worksheet>'.encode()

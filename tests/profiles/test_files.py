@@ -124,9 +124,7 @@ def test_cells_of_a_spreadsheet_are_read_as_their_owner_meant_them(tmp_path: Pat
 
 
 def test_a_code_that_a_spreadsheet_took_for_a_number_is_an_error(tmp_path: Path) -> None:
-    rows = rows_of(
-        tmp_path, workbook([["kind", "nace_codes"], ["pitch", 62.1], ["pitch", "62.10"]]), "a.xlsx"
-    )
+    rows = rows_of(tmp_path, workbook([["kind", "nace_codes"], ["pitch", 62.1], ["pitch", "62.10"]]), "a.xlsx")
     assert rows[0].errors[0]["field"] == "nace_codes"
     assert rows[1].data == {"kind": "pitch", "nace_codes": ["62.10"]}
 
@@ -155,9 +153,7 @@ def test_lists_of_things_in_one_cell(tmp_path: Path) -> None:
 
 
 def test_every_list_field_is_known_as_one() -> None:
-    assert (
-        {"languages", "skills", "memberships", "labels", "figures", "learning_outcomes"} <= LISTS <= COLUMNS
-    )
+    assert {"languages", "skills", "memberships", "labels", "figures", "learning_outcomes"} <= LISTS <= COLUMNS
     assert not {"title", "text", "programme", "dual_regime"} & LISTS
 
 
@@ -178,9 +174,7 @@ def test_templates_are_valid_and_whole(path: Path) -> None:
 
 
 def test_there_is_a_template_for_each_kind() -> None:
-    kinds = {
-        str(row.data["kind"]) for path in TEMPLATES for row in read_rows(path, name=path.name) if row.data
-    }
+    kinds = {str(row.data["kind"]) for path in TEMPLATES for row in read_rows(path, name=path.name) if row.data}
     assert kinds == files.KINDS
 
 
@@ -194,9 +188,7 @@ def test_the_kind_column_wins_over_the_default(tmp_path: Path) -> None:
 
 
 def test_an_unknown_or_missing_kind_is_an_error_at_kind(tmp_path: Path) -> None:
-    rows = rows_of(
-        tmp_path, '{"kind": "secret"}\n{"title": "x"}\n{"kind": ["pitch"]}\n{"kind": 1}\n', "a.jsonl"
-    )
+    rows = rows_of(tmp_path, '{"kind": "secret"}\n{"title": "x"}\n{"kind": ["pitch"]}\n{"kind": 1}\n', "a.jsonl")
     for row in rows:
         found = validate(row)
         assert isinstance(found, list)
@@ -213,9 +205,7 @@ def test_a_file_without_kinds_needs_a_default(tmp_path: Path) -> None:
 
 
 def test_a_trainee_has_no_room_for_a_name(tmp_path: Path) -> None:
-    (row,) = rows_of(
-        tmp_path, '{"kind": "trainee", "organisation": "s", "ref": "A-01", "name": "Ana"}', "a.jsonl"
-    )
+    (row,) = rows_of(tmp_path, '{"kind": "trainee", "organisation": "s", "ref": "A-01", "name": "Ana"}', "a.jsonl")
     found = validate(row)
     assert isinstance(found, list)
     assert found[0]["field"] == "name"
@@ -257,9 +247,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("name", "content"), UNREADABLE, ids=[name for name, _ in UNREADABLE])
-def test_a_file_that_is_no_such_file_is_refused_whole(
-    tmp_path: Path, name: str, content: bytes | str
-) -> None:
+def test_a_file_that_is_no_such_file_is_refused_whole(tmp_path: Path, name: str, content: bytes | str) -> None:
     error = refused(tmp_path, content, name)
     shown = json.dumps(error.errors)
     assert "nickname" not in shown

@@ -2,14 +2,13 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.db.base import Base
 from app.db.session import Database
 from app.errors import Conflict, Unavailable
 from app.jobs.repository import JobRepository
@@ -46,11 +45,9 @@ def pitch(ref: str, **other: Any) -> dict[str, Any]:
 class House:
     """A database with a runner of imports."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
         self.folder = folder
-        self.database = Database(str(folder / "import.db"))
-        with self.database.write() as session:
-            Base.metadata.create_all(session.connection())
         self.profiles: tasks.ProfilesOf = partial(ProfileService, embedder=load_embedder("hash"))
         self.told: list[tuple[int, int]] = []
 
@@ -78,9 +75,7 @@ class House:
         with self.database.read() as session:
             return JobAnswer.model_validate(JobService(JobRepository(session)).get(job_id))
 
-    def load(
-        self, content: bytes | Sequence[Any], name: str = "a.jsonl", kind: str | None = None
-    ) -> dict[str, Any]:
+    def load(self, content: bytes | Sequence[Any], name: str = "a.jsonl", kind: str | None = None) -> dict[str, Any]:
         """Import a file, or objects as JSON Lines, to its end; return the result."""
         if not isinstance(content, bytes):
             content = lines(content)
@@ -108,10 +103,8 @@ def lines(rows: Sequence[Any]) -> bytes:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.database.close()
+def house(database: Database, tmp_path: Path) -> House:
+    return House(database, tmp_path)
 
 
 def counts(result: dict[str, Any]) -> tuple[int, int, int]:
@@ -121,9 +114,7 @@ def counts(result: dict[str, Any]) -> tuple[int, int, int]:
 def test_the_templates_load_in_order_and_again(house: House) -> None:
     for expected in ((1, 0, 0), (0, 1, 0)):
         for name in IN_ORDER:
-            created, updated, failed = counts(
-                house.load((TEMPLATES / f"{name}.csv").read_bytes(), f"{name}.csv")
-            )
+            created, updated, failed = counts(house.load((TEMPLATES / f"{name}.csv").read_bytes(), f"{name}.csv"))
             several = 4 if name == "organisations" else 1
             assert (created, updated, failed) == tuple(several * number for number in expected)
     assert len(house.titles()) == 5
@@ -233,9 +224,7 @@ def test_a_file_that_is_gone_fails_the_job(house: House) -> None:
     assert house.run(job_id).error == "file: is no longer there"
 
 
-def test_it_stops_between_batches_and_goes_on_behind_them(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_stops_between_batches_and_goes_on_behind_them(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "BATCH_ROWS", 2)
     job_id, path = house.queue(lines([CLUSTER, *[pitch(f"p{n}") for n in range(6)]]), "a.jsonl")
     for progress in (1, 3, 5):

@@ -6,13 +6,11 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from app.db.base import Base
 from app.db.changes import ORGANISATION, PROFILE, IndexChange
 from app.db.session import Database
 from app.jobs.repository import JobRepository
@@ -23,7 +21,6 @@ from app.organisations.tables import Organisation
 from app.profiles.files import store_upload
 from app.profiles.tables import Embedding, Profile
 from app.profiles.tasks import IMPORT
-from tests.profiles.killed_import import NAIVE_WAITS_AT
 
 ROOT = Path(__file__).parents[2]
 KILLS = 10
@@ -59,15 +56,6 @@ def expected(progress: int) -> list[str]:
     return sorted(f"row {number}" for number in range(progress) if number % EVERY != 1)
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(str(tmp_path / "killed.db"))
-    with made.write() as session:
-        Base.metadata.create_all(session.connection())
-    yield made
-    made.close()
-
-
 def queue(database: Database, folder: Path) -> str:
     content = "\n".join(json.dumps(row(number)) for number in range(ROWS)).encode()
     path = store_upload(io.BytesIO(content), folder, limit=10**7)
@@ -78,7 +66,7 @@ def queue(database: Database, folder: Path) -> str:
 
 def begin(database: Database, job_id: str, mode: str = "plain") -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.profiles.killed_import", str(database.path), job_id, mode]
-    return subprocess.Popen(command, cwd=ROOT)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
 def job(database: Database, job_id: str) -> Job:
@@ -87,13 +75,13 @@ def job(database: Database, job_id: str) -> Job:
 
 
 def kill_at(database: Database, job_id: str, progress: int, child: subprocess.Popen[bytes]) -> None:
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while job(database, job_id).progress < progress:
         assert child.poll() is None, "the import ended before the kill"
         assert time.monotonic() < limit
         time.sleep(0.001)
     child.kill()
-    child.wait()
+    child.communicate()
 
 
 def check(database: Database, job_id: str) -> int:
@@ -105,9 +93,7 @@ def check(database: Database, job_id: str) -> int:
         profiles = session.scalar(select(func.count()).select_from(Profile))
         noted = {
             kind: session.scalar(
-                select(func.count(func.distinct(IndexChange.entity_pk))).where(
-                    IndexChange.entity_kind == kind
-                )
+                select(func.count(func.distinct(IndexChange.entity_pk))).where(IndexChange.entity_kind == kind)
             )
             for kind in (PROFILE, ORGANISATION)
         }
@@ -133,16 +119,19 @@ def test_killed_ten_times_an_import_loses_and_repeats_nothing(database: Database
         kill_at(database, job_id, chance.randint(reached + 1, furthest), begin(database, job_id))
         assert job(database, job_id).state == JobState.RUNNING
         reached = check(database, job_id)
-    assert begin(database, job_id).wait(60) == 0
+    last = begin(database, job_id)
+    last.communicate(timeout=120)
+    assert last.returncode == 0
     assert job(database, job_id).state == JobState.DONE
     assert check(database, job_id) == ROWS
     assert not list((tmp_path / "uploads").iterdir())
 
 
-def test_the_check_sees_rows_that_were_counted_before_they_were_stored(
-    database: Database, tmp_path: Path
-) -> None:
+def test_the_check_sees_rows_that_were_counted_before_they_were_stored(database: Database, tmp_path: Path) -> None:
     job_id = queue(database, tmp_path / "uploads")
-    kill_at(database, job_id, NAIVE_WAITS_AT + 1, begin(database, job_id, "naive"))
-    with pytest.raises(LossError):
+    with begin(database, job_id, "naive") as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"counted\n"
+        child.kill()
+    with pytest.raises(LossError, match="'names': False"):
         check(database, job_id)

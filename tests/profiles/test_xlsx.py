@@ -50,9 +50,7 @@ def test_a_bomb_is_refused_before_it_is_opened(tmp_path: Path, change: dict[str,
     assert reason in error.errors[0]["reason"]
 
 
-def test_a_string_that_many_cells_share_counts_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_string_that_many_cells_share_counts_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = repacked(PLAIN, {"xl/sharedStrings.xml": SHARED, SHEET: REPEATED})
     refused(tmp_path, content, "bomb.xlsx")
     monkeypatch.setattr(xlsx, "MAX_CHARACTERS", 30_000 * 5_000)

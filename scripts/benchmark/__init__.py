@@ -1,0 +1,1 @@
+"""Parts of the benchmark; `scripts/bench.py` runs them."""
