@@ -1,19 +1,38 @@
-"""What the routes share: pages, ETags, If-Match, and the middlewares around them."""
+"""What the routes share: strict JSON, pages, ETags, If-Match, and the middlewares around them."""
 
+import json
 import re
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from fastapi import Depends, Header, Query
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator
+from starlette.datastructures import Headers
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import InvalidInput, PreconditionRequired
+from app.errors import InvalidInput, PayloadTooLarge, PreconditionRequired
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Items on a page.")]
-Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before.")]
 
-_ETAG = re.compile(r'"(?P<id>[0-9a-f-]{36})-(?P<version>\d{1,9})"')
+# What `app.db.pages` gives as `next`: forward, after a number that the database can hold.
+_CURSOR = re.compile(r">(s:.*~)?i:[0-9]{1,18}", re.DOTALL)
+
+
+def _ours(value: str | None) -> str | None:
+    if value is not None and not _CURSOR.fullmatch(value.strip("\r\n")):
+        msg = "not a cursor of this list"
+        raise ValueError(msg)
+    return value
+
+
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before."), AfterValidator(_ours)]
+
+_ETAG = re.compile(r'"(?P<id>[0-9a-f-]{36})-(?P<number>[0-9]{1,9})"')
 
 
 def etag(id_: str, version: int) -> str:
@@ -21,23 +40,81 @@ def etag(id_: str, version: int) -> str:
     return f'"{id_}-{version}"'
 
 
+class Version(NamedTuple):
+    """A version of an item, as an ETag names it."""
+
+    id: str
+    number: int
+
+
 def if_match(
     value: Annotated[
         str | None,
         Header(alias="If-Match", max_length=100, description="The ETag of the version that you read."),
     ] = None,
-) -> int:
+) -> Version:
     """Return the version that If-Match names; raises `PreconditionRequired` or `InvalidInput`."""
     if value is None:
         raise PreconditionRequired
     form = _ETAG.fullmatch(value.strip())
     if form is None:
         raise InvalidInput.at("header.If-Match", "not an ETag of this service")
-    return int(form["version"])
+    return Version(form["id"], int(form["number"]))
 
 
-IfMatch = Annotated[int, Depends(if_match)]
+IfMatch = Annotated[Version, Depends(if_match)]
 """The version that the caller read."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        msg = "a name stands twice"
+        raise json.JSONDecodeError(msg, "", 0)
+    return fields
+
+
+def _whole_number(digits: str) -> int | float:
+    # What no field takes becomes infinite, and its field refuses it by name.
+    return int(digits) if len(digits) <= len(str(-(2**64))) else float(digits)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_int=_whole_number)
+
+
+def read_json(body: bytes) -> Any:
+    """Return what a body of JSON says.
+
+    Raises `json.JSONDecodeError` also for what is not UTF-8, nested too deeply, or names a field twice: readers
+    differ in which of the two they take, and so whoever checks a body on its way may see another one than we.
+    """
+    try:
+        return _DECODER.decode(body.decode("utf-8-sig"))
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        msg = "not readable"
+        raise json.JSONDecodeError(msg, "", 0) from error
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = read_json(await self.body())
+        return self._json
+
+
+class JsonRoute(APIRoute):
+    """A route that reads its JSON by `read_json`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, given the stricter request."""
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return handle_strictly
 
 
 class BodyLimit:
@@ -49,7 +126,19 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under its path's limit."""
-        await self._longer.get(scope.get("path", ""), self._default)(scope, receive, send)
+        limited = self._longer.get(scope.get("path", ""), self._default)
+        if scope["type"] == "http" and _declared_length(scope) > limited.max_body_size:
+            # Starlette would answer in plain text.
+            problem = {**PayloadTooLarge().marshal(), "instance": "/"}
+            answer = JSONResponse(problem, PayloadTooLarge.http_status, media_type="application/problem+json")
+            await answer(scope, receive, send)
+            return
+        await limited(scope, receive, send)
+
+
+def _declared_length(scope: Scope) -> int:
+    declared = Headers(scope=scope).get("content-length", "")
+    return int(declared) if re.fullmatch("[0-9]{1,100}", declared) else 0
 
 
 class SecurityHeaders:

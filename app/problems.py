@@ -18,12 +18,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.errors import InvalidInput, PayloadTooLarge, PuenteError, StorageFull, Unavailable
+from app.errors import FieldError, InvalidInput, PayloadTooLarge, PuenteError, StorageFull, Unavailable
 from app.matching.embedder import EmbedderBusyError
 from app.wall import safe_errors
 
 _FULL = ("disk is full", "readonly database", "disk I/O error")
-_TITLES = {400: "The request cannot be read", 404: "Not found", 405: "This method is not allowed here"}
+_UNREADABLE = 400
+_TITLES = {_UNREADABLE: "The request cannot be read", 404: "Not found", 405: "This method is not allowed here"}
 _FIELD_ERROR = {
     "title": "FieldError",
     "type": "object",
@@ -46,11 +47,16 @@ def _http(_: ExceptionHandler, _request: Request, error: Exception) -> Problem:
     if status == PayloadTooLarge.http_status:
         return PayloadTooLarge()
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    # All that answers 400 is a body that breaks off or holds too many parts.
+    extra: dict[str, Any] = {}
+    if status == _UNREADABLE:
+        extra["errors"] = [FieldError(field="body", reason="cannot be read")]
     return Problem(
         _TITLES.get(status, "The request was refused"),
         type_=f"urn:puente:problem:http-{status}",
         status=status,
         headers=headers,
+        **extra,
     )
 
 

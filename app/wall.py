@@ -82,6 +82,17 @@ def _not_a_bool(value: Any) -> Any:
     return value
 
 
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _written_day(value: Any) -> Any:
+    """Refuse numbers, which pydantic would take for seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return value
+    msg = "must be a day, written as 2027-01-31"
+    raise ValueError(msg)
+
+
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_line)]
 """A single line of 1–200 characters."""
 
@@ -111,7 +122,7 @@ WebAddress = Annotated[
 Count = Annotated[int, BeforeValidator(_not_a_bool), Field(ge=1, le=1_000_000)]
 """A whole number of at least one."""
 
-ReasonableDate = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2199, 12, 31))]
+ReasonableDate = Annotated[date, BeforeValidator(_written_day), Field(ge=date(1990, 1, 1), le=date(2199, 12, 31))]
 """A calendar date between 1990 and 2199."""
 
 
@@ -123,5 +134,7 @@ def safe_errors(errors: list[ErrorDetails], *, prefix: tuple[str, ...] = ()) -> 
     listed = []
     for error in errors[:MAX_ERRORS]:
         reason = _ECHOING.get(error["type"]) or error["msg"].removeprefix("Value error, ")
-        listed.append(FieldError(field=field_path((*prefix, *error["loc"])), reason=reason[:200]))
+        # The place in broken JSON is no field.
+        place = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
+        listed.append(FieldError(field=field_path((*prefix, *place)), reason=reason[:200]))
     return listed

@@ -48,12 +48,13 @@ class Position(NamedTuple):
 
 START = Position(0, b"")
 
-_LAST = select(IndexChange.seq, IndexChange.token).order_by(IndexChange.seq.desc()).limit(1)
+_COLUMNS = IndexChange.__table__.c
+_LAST = select(_COLUMNS.seq, _COLUMNS.token).order_by(_COLUMNS.seq.desc()).limit(1)
 
 
 def last_position(session: Session) -> Position:
     """Return the newest change's position, `START` when there is none."""
-    row = session.execute(_LAST).one_or_none()
+    row = session.connection().execute(_LAST).one_or_none()
     return START if row is None else Position(row[0], row[1])
 
 

@@ -40,8 +40,8 @@ class Column:
         self._codes_of: dict[Hashable, int] = {}
         self._codes = np.empty(0, dtype=np.int32)
 
-    def extend(self, values: Sequence[Hashable]) -> None:
-        """Append one value per new row."""
+    def extend(self, values: Sequence[Hashable], which: NDArray[np.int64]) -> None:
+        """Append rows: row i has the value `values[which[i]]`."""
         codes = np.empty(len(values), dtype=np.int32)
         for position, value in enumerate(values):
             code = self._codes_of.get(value)
@@ -49,7 +49,7 @@ class Column:
                 code = self._codes_of[value] = len(self.values)
                 self.values.append(value)
             codes[position] = code
-        self._codes = np.concatenate([self._codes, codes])
+        self._codes = np.concatenate([self._codes, codes[which]])
 
     def equals(self, value: Hashable, rows: Rows) -> NDArray[np.bool_]:
         """Return for each of `rows` whether it has that value."""
@@ -58,7 +58,7 @@ class Column:
 
     def apply(self, function: Callable[[Any], float | bool], rows: Rows, dtype: type) -> NDArray[Any]:
         """Return `function(value)` for each of `rows`, calling it once per distinct value."""
-        codes = self._codes[rows]
+        codes = self._codes if len(rows) == len(self._codes) else self._codes[rows]
         if len(self.values) <= len(codes):
             table: NDArray[Any] = np.fromiter((function(value) for value in self.values), dtype, len(self.values))
             return np.asarray(table[codes])
@@ -79,9 +79,17 @@ class FacetTable:
         return len(self.pks)
 
     def extend(self, pks: Sequence[int], rows: Sequence[Facets]) -> None:
-        """Append rows with their keys; a facet that a row lacks is None."""
+        """Append rows with their keys; a facet that a row lacks is None. Rows that are one object are read once."""
+        places: dict[int, int] = {}
+        distinct: list[Facets] = []
+        which = np.empty(len(rows), dtype=np.int64)
+        for position, row in enumerate(rows):
+            place = places.setdefault(id(row), len(distinct))
+            if place == len(distinct):
+                distinct.append(row)
+            which[position] = place
         for name, column in self._columns.items():
-            column.extend([row.get(name) for row in rows])
+            column.extend([row.get(name) for row in distinct], which)
         self.pks = np.concatenate([self.pks, np.asarray(pks, dtype=np.int64)])
 
     def column(self, name: str) -> Column:

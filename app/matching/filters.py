@@ -127,12 +127,14 @@ def overlap(first: Period, second: Period) -> bool:
 
 
 def reaches(mobility: frozenset[str], place: str) -> bool:
-    """Return whether `place` lies in one of the NUTS areas that somebody moves in.
+    """Return whether `place` lies, or may lie, in one of the NUTS areas that somebody moves in.
 
-    >>> reaches(frozenset({"ES6"}), "ES61")
-    True
+    Of a place that is only known by its country nobody can say that it lies elsewhere in it.
+
+    >>> reaches(frozenset({"ES6"}), "ES61"), reaches(frozenset({"ES61"}), "ES"), reaches(frozenset({"ES61"}), "ES30")
+    (True, True, False)
     """
-    return any(place.startswith(prefix) for prefix in mobility)
+    return any(place.startswith(prefix) or prefix.startswith(place) for prefix in mobility)
 
 
 def _within_validity(query: Query) -> Callable[[Any], bool]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from app.matching.features import (
@@ -95,8 +96,13 @@ class MatchKind:
 
     def rules_version(self) -> str:
         """Return the version of features, weights, rules and bands: equal versions score equally."""
-        described = json.dumps(self.describe(), sort_keys=True).encode()
-        return f"{RULES_VERSION}-{hashlib.sha256(described).hexdigest()[:12]}"
+        return _rules_version(self)
+
+
+@lru_cache(maxsize=64)
+def _rules_version(kind: MatchKind) -> str:
+    described = json.dumps(kind.describe(), sort_keys=True).encode()
+    return f"{RULES_VERSION}-{hashlib.sha256(described).hexdigest()[:12]}"
 
 
 _SAME_PERIOD = PairRule("period", "The two periods overlap.", "period", "period", overlap)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.auth import require
 from app.db.session import get_read_session, get_session
-from app.http import Cursor, IfMatch, Limit, etag
+from app.http import Cursor, IfMatch, JsonRoute, Limit, etag
 from app.organisations.repository import OrganisationFilter, OrganisationRepository
 from app.organisations.schemas import (
     OrganisationAnswer,
@@ -21,7 +21,7 @@ from app.taxonomy.codes import IndustrialEcosystem, LabelLevel
 from app.taxonomy.fields import Country, Language, NutsPrefix
 from app.wall import ReasonableDate, Reference
 
-router = APIRouter(prefix="/organisations", tags=["organisations"])
+router = APIRouter(prefix="/organisations", tags=["organisations"], route_class=JsonRoute)
 
 Read = Annotated[Session, Depends(get_read_session, scope="function")]
 Write = Annotated[Session, Depends(get_session, scope="function")]

@@ -90,13 +90,13 @@ class OrganisationService:
             raise InvalidInput.at("kind", "the organisation with this ref is of another kind")
         return self._store(existing, data), False
 
-    def patch(self, id_or_ref: str, changes: dict[str, Any], *, version: int) -> Organisation:
-        """Apply a JSON merge patch to version `version`.
+    def patch(self, id_or_ref: str, changes: dict[str, Any], *, version: tuple[str, int]) -> Organisation:
+        """Apply a JSON merge patch to `version`, an id and a number.
 
         Raises `NotFound`, `PreconditionFailed` when the stored version is another, `InvalidInput`.
         """
         organisation = self.get(id_or_ref)
-        if organisation.version != version:
+        if (organisation.id, organisation.version) != version:
             raise PreconditionFailed
         for name in FIXED:
             if name in changes:
@@ -109,10 +109,10 @@ class OrganisationService:
             raise InvalidInput(errors=safe_errors(error.errors(), prefix=("body",))) from None
         return self._store(organisation, data)
 
-    def delete(self, id_or_ref: str, *, version: int) -> None:
+    def delete(self, id_or_ref: str, *, version: tuple[str, int]) -> None:
         """Delete the organisation at that version; raises as `patch`, and `Conflict` while it has profiles."""
         organisation = self.get(id_or_ref)
-        if organisation.version != version:
+        if (organisation.id, organisation.version) != version:
             raise PreconditionFailed
         self._repository.delete(organisation)
 

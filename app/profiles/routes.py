@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.accounts.auth import require
 from app.db.session import get_read_session, get_session
 from app.errors import InvalidInput
-from app.http import Cursor, IfMatch, Limit, etag
+from app.http import Cursor, IfMatch, JsonRoute, Limit, etag
 from app.matching.kinds import ProfileKind
 from app.profiles.repository import ProfileFilter, ProfileRepository
 from app.profiles.schemas import ProfileAnswer, ProfileCreate, ProfilePage, ProfileState
@@ -18,7 +18,7 @@ from app.taxonomy.codes import IndustrialEcosystem
 from app.taxonomy.fields import EqfLevel, Language, NutsPrefix, SkillId
 from app.wall import Reference
 
-router = APIRouter(prefix="/profiles", tags=["profiles"])
+router = APIRouter(prefix="/profiles", tags=["profiles"], route_class=JsonRoute)
 
 Read = Annotated[Session, Depends(get_read_session, scope="function")]
 Write = Annotated[Session, Depends(get_session, scope="function")]
@@ -51,7 +51,7 @@ _NEED: dict[str, Any] = {
 }
 
 
-def _service(request: Request, session: Read) -> ProfileService:
+async def _service(request: Request, session: Read) -> ProfileService:
     return ProfileService(ProfileRepository(session), request.app.state.embedder)
 
 
@@ -143,4 +143,4 @@ def patch_profile(
 @router.delete("/{profile_id}", status_code=204, dependencies=[Depends(require("profiles:write"))])
 def delete_profile(profile_id: Id, version: IfMatch, service: Service, session: Write) -> None:
     """Delete a profile with its vectors and suggestions."""
-    ProfileRepository(session).delete(service.get(profile_id).pk, version)
+    service.delete(ProfileRepository(session), profile_id, version=version)

@@ -167,14 +167,12 @@ class ProfileService:
                 drafts.append(_draft(item, owner, programme, existing))
         return self._embed(drafts)
 
-    def prepare_patch(self, id_: str, changes: Mapping[str, Any], *, version: int) -> Prepared:
-        """Prepare a JSON merge patch of version `version`.
+    def prepare_patch(self, id_: str, changes: Mapping[str, Any], *, version: tuple[str, int]) -> Prepared:
+        """Prepare a JSON merge patch of `version`, an id and a number.
 
         Raises `NotFound`, `PreconditionFailed` when the stored version is another, `InvalidInput`.
         """
-        profile = self.get(id_)
-        if profile.version != version:
-            raise PreconditionFailed
+        profile = self._at(id_, version)
         for name in FIXED:
             if name in changes:
                 raise InvalidInput.at(f"body.{name}", "cannot be changed")
@@ -199,6 +197,20 @@ class ProfileService:
         if isinstance(prepared, list):
             raise InvalidInput(errors=prepared)
         return prepared
+
+    def delete(self, write: ProfileRepository, id_: str, *, version: tuple[str, int]) -> None:
+        """Delete that version in the running transaction.
+
+        Raises as `prepare_patch`, and `Conflict` while trainees follow the programme.
+        """
+        profile = self._at(id_, version)
+        write.delete(profile.pk, profile.version)
+
+    def _at(self, id_: str, version: tuple[str, int]) -> Profile:
+        profile = self.get(id_)
+        if (profile.id, profile.version) != version:
+            raise PreconditionFailed
+        return profile
 
     def store(self, write: ProfileRepository, prepared: Sequence[Prepared]) -> list[int]:
         """Write what was prepared in the running transaction; return the keys in order.

@@ -294,3 +294,23 @@ def run_import(
         raise
     _discard(work.path)
     return True
+
+
+def tidy_uploads(database: Database, folder: Path, *, older_than_s: float = 3_600) -> int:
+    """Delete the uploads in `folder` that no unfinished job needs, and return how many there were.
+
+    They are what a process leaves that dies between storing a file and queueing its job. Younger ones than
+    `older_than_s` stay: their request may still be running.
+    """
+    with database.read() as session:
+        jobs = JobService(JobRepository(session))
+        needed = {jobs.get(job_id).arguments.get("path") for job_id in jobs.unfinished()}
+    born_before = time.time() - older_than_s
+    orphans = [
+        path
+        for path in folder.glob(f"*{UPLOAD_SUFFIX}")
+        if str(path) not in needed and path.stat().st_mtime < born_before
+    ]
+    for path in orphans:
+        path.unlink(missing_ok=True)
+    return len(orphans)

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Text, and_, func, insert, select, type_coerce
+from sqlalchemy import Select, Text, and_, bindparam, func, insert, select, type_coerce
 
 from app.db.changes import ORGANISATION, PROFILE, Position, changes_since, has_position, last_position
 from app.db.repository import Repository
@@ -28,11 +28,31 @@ _PLAIN_COLUMNS = (
 )  # fmt: skip
 
 # JSON columns are read as text and each distinct text is parsed once: most rows of a shelf say the same.
+_P, _E, _O = Profile.__table__.c, Embedding.__table__.c, Organisation.__table__.c
 _FACET_COLUMNS = [
-    *(getattr(Profile, name) for name in _PLAIN_COLUMNS),
-    *(type_coerce(getattr(Profile, name), Text).label(name) for name in _JSON_COLUMNS),
+    *(_P[name] for name in _PLAIN_COLUMNS),
+    *(type_coerce(_P[name], Text).label(name) for name in _JSON_COLUMNS),
 ]
 _FACET_NAMES = (*_PLAIN_COLUMNS, *_JSON_COLUMNS)
+
+
+# Columns of tables, not of classes, in one statement made once: a suggestion is asked for often and fast.
+_DOCUMENTS = (
+    select(
+        *(_P[name] for name in (*_PLAIN_COLUMNS, "id", "title", "text")),
+        *(type_coerce(_P[name], Text).label(name) for name in _JSON_COLUMNS),
+        *(_E[name] for name in ("vector", "spans", "passages")),
+        *(_O[name].label(f"owner_{name}") for name in ("id", "name", "country", "nuts_code", "nace_revision")),
+        *(type_coerce(_O[name], Text).label(f"owner_{name}") for name in ("nace_codes", "ecosystems")),
+    )
+    .join_from(Profile.__table__, Embedding.__table__, _E.profile_pk == _P.pk)
+    .join(Organisation.__table__, _P.organisation_pk == _O.pk)
+    .where(
+        _P.pk.in_(bindparam("pks", expanding=True)),
+        _P.state == "published",
+        _E.model_key == bindparam("model_key"),
+    )
+)
 
 
 class _Parser:
@@ -123,18 +143,27 @@ class ProjectionRepository(Repository):
 
     def _facets(
         self,
-        statement: Any,
+        statement: Select[Any],
         organisations: Mapping[int, OrganisationFacts],
         programmes: Mapping[int, ProgrammeFacts],
     ) -> list[tuple[str, int, Facets]]:
+        """Return (kind, key, facets) of each row; rows that say the same share one object."""
         parse = _Parser()
+        known: dict[tuple[Any, ...], tuple[str, Facets]] = {}
         found: list[tuple[str, int, Facets]] = []
-        for values in self.session.execute(statement.order_by(Profile.pk)):
-            row = dict(zip(_FACET_NAMES, values, strict=True))
-            for name in _JSON_COLUMNS:
-                row[name] = parse(row[name])
-            programme = programmes.get(row["programme_pk"]) if row["programme_pk"] else None
-            found.append((row["kind"], row["pk"], facets(row, organisations[row["organisation_pk"]], programme)))
+        for pk, *values in self.session.connection().execute(statement.order_by(_P.pk)):
+            said = tuple(values)
+            entry = known.get(said)
+            if entry is None:
+                row = dict(zip(_FACET_NAMES[1:], values, strict=True))
+                for name in _JSON_COLUMNS:
+                    row[name] = parse(row[name])
+                programme = programmes.get(row["programme_pk"])
+                entry = known[said] = (
+                    row["kind"],
+                    facets(row, organisations[row["organisation_pk"]], programme),
+                )
+            found.append((entry[0], pk, entry[1]))
         return found
 
     def _organisations(self, profile_pks: Sequence[int] | None) -> dict[int, OrganisationFacts]:
@@ -146,15 +175,25 @@ class ProjectionRepository(Repository):
             Organisation.nace_revision,
             Organisation.ecosystems,
         )
-        labels = select(Label.organisation_pk, Label.level, Label.assessed_on, Label.valid_until)
         if profile_pks is not None:
             owners = select(Profile.organisation_pk).where(Profile.pk.in_(profile_pks))
             statement = statement.where(Organisation.pk.in_(owners))
-            labels = labels.where(Label.organisation_pk.in_(owners))
+        rows = list(self.session.execute(statement))
+        held = self._labels([row[0] for row in rows])
+        return {row[0]: OrganisationFacts(*row, labels=held.get(row[0], ())) for row in rows}
+
+    def _labels(self, organisation_pks: Sequence[int]) -> dict[int, list[tuple[str, date, date]]]:
         held: dict[int, list[tuple[str, date, date]]] = {}
-        for pk, level, first, last in self.session.execute(labels):
-            held.setdefault(pk, []).append((level, first, last))
-        return {row[0]: OrganisationFacts(*row, labels=held.get(row[0], ())) for row in self.session.execute(statement)}
+        for start in range(0, len(organisation_pks), CHUNK):
+            chosen = organisation_pks[start : start + CHUNK]
+            rows = self.session.execute(
+                select(Label.organisation_pk, Label.level, Label.assessed_on, Label.valid_until).where(
+                    Label.organisation_pk.in_(chosen)
+                )
+            )
+            for pk, level, first, last in rows:
+                held.setdefault(pk, []).append((level, first, last))
+        return held
 
     def _programmes(self, trainee_pks: Sequence[int] | None) -> dict[int, ProgrammeFacts]:
         followed = select(Profile.programme_pk).where(Profile.programme_pk.is_not(None))
@@ -172,55 +211,48 @@ class ProjectionRepository(Repository):
             for pk, title, language, details, eqf_level in rows
         }
 
-    def documents(self, pks: Sequence[int], model_key: str) -> list[Document]:
+    def documents(self, pks: Sequence[int], model_key: str, *, with_labels: bool) -> list[Document]:
         """Return, of `pks`, the published profiles with their vectors, as the database has them now.
 
-        `Document.extra` is what the answer shows of the profile.
+        `Document.extra` is what the answer shows of the profile. Labels are read only when a condition needs them.
         """
         if not pks:
             return []
-        statement = (
-            select(
-                *_FACET_COLUMNS,
-                Profile.id,
-                Profile.title,
-                Profile.text,
-                Embedding.vector,
-                Embedding.spans,
-                Embedding.passages,
-                Organisation.id,
-                Organisation.name,
-                Organisation.nuts_code,
-            )
-            .join(Embedding, Embedding.profile_pk == Profile.pk)
-            .join(Organisation, Profile.organisation_pk == Organisation.pk)
-            .where(Profile.pk.in_(pks), Profile.state == "published", Embedding.model_key == model_key)
-        )
-        organisations = self._organisations(pks)
-        parse = _Parser()
-        found, width = [], len(_FACET_NAMES)
-        rows = list(self.session.execute(statement))
-        followed = [row[0] for row in rows if row[3] is not None]
+        rows = list(self.session.connection().execute(_DOCUMENTS, {"pks": list(pks), "model_key": model_key}))
+        held = self._labels([row.organisation_pk for row in rows]) if with_labels else {}
+        followed = [row.pk for row in rows if row.programme_pk is not None]
         programmes = self._programmes(followed) if followed else {}
+        parse, found = _Parser(), []
         for values in rows:
-            row = dict(zip(_FACET_NAMES, values[:width], strict=True))
-            for name in _JSON_COLUMNS:
+            row = dict(values._mapping)  # noqa: SLF001 - the public name of a row's mapping
+            for name in (*_JSON_COLUMNS, "owner_nace_codes", "owner_ecosystems"):
                 row[name] = parse(row[name])
-            id_, title, text, vector, spans, blob, organisation_id, organisation_name, place = values[width:]
-            programme = programmes.get(row["programme_pk"]) if row["programme_pk"] else None
+            owner = OrganisationFacts(
+                row["organisation_pk"],
+                row["owner_country"],
+                row["owner_nuts_code"],
+                row["owner_nace_codes"],
+                row["owner_nace_revision"],
+                row["owner_ecosystems"],
+                held.get(row["organisation_pk"], ()),
+            )
             extra = {
-                "id": id_,
+                "id": row["id"],
                 "kind": row["kind"],
-                "title": title,
+                "title": row["title"],
                 "language": row["language"],
-                "organisation": {"id": organisation_id, "name": organisation_name, "nuts_code": place},
+                "organisation": {
+                    "id": row["owner_id"],
+                    "name": row["owner_name"],
+                    "nuts_code": row["owner_nuts_code"],
+                },
             }
             found.append(
                 Document(
                     row["pk"],
-                    text,
-                    facets(row, organisations[row["organisation_pk"]], programme),
-                    unpack(vector, spans, blob),
+                    row["text"],
+                    facets(row, owner, programmes.get(row["programme_pk"])),
+                    unpack(row["vector"], row["spans"], row["passages"]),
                     extra,
                 )
             )
@@ -236,14 +268,19 @@ class ProjectionRepository(Repository):
         return found[0][2] if found else None
 
 
+_ADD_RUN = insert(SuggestionRun.__table__)  # type: ignore[arg-type]  # a mapped class's table is a Table
+_ADD_SUGGESTION = insert(Suggestion.__table__)  # type: ignore[arg-type]
+
+
 class SuggestionRepository(Repository):
     """Runs, suggestions and decisions."""
 
-    def add_runs(self, runs: Sequence[Mapping[str, Any]], suggestions: Sequence[Mapping[str, Any]]) -> None:
-        """Keep runs and what they suggested."""
-        self.session.execute(insert(SuggestionRun), list(runs))
+    def add_run(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep a run and what it suggested."""
+        connection = self.session.connection()
+        connection.execute(_ADD_RUN, run)
         if suggestions:
-            self.session.execute(insert(Suggestion), list(suggestions))
+            connection.execute(_ADD_SUGGESTION, suggestions)
 
     def run(self, run_id: str) -> tuple[SuggestionRun, list[Suggestion]] | None:
         """Return a run with its suggestions in order of rank, or None."""

@@ -3,11 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from app.accounts.auth import require
 from app.accounts.principal import Principal
 from app.db.session import get_read_session, get_session
+from app.http import JsonRoute
 from app.matching.kinds import MATCH_KINDS
 from app.profiles.repository import ProfileRepository
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
@@ -21,14 +23,14 @@ from app.suggestions.schemas import (
 from app.suggestions.service import SuggestionService, describe, match_kind
 from app.wall import Reference
 
-router = APIRouter(tags=["suggestions"])
+router = APIRouter(tags=["suggestions"], route_class=JsonRoute)
 
 Read = Annotated[Session, Depends(get_read_session, scope="function")]
 Write = Annotated[Session, Depends(get_session, scope="function")]
 Id = Annotated[Reference, Path()]
 
 
-def _service(request: Request, session: Read) -> SuggestionService:
+async def _service(request: Request, session: Read) -> SuggestionService:
     state = request.app.state
     return SuggestionService(
         ProjectionRepository(session),
@@ -49,21 +51,25 @@ def list_match_kinds() -> list[MatchKindAnswer]:
     return [describe(kind) for _, kind in sorted(MATCH_KINDS.items())]
 
 
-@router.get("/suggestions/runs/{run_id}", dependencies=[Depends(require("suggestions:read"))])
-def read_run(run_id: Id, service: Service) -> SuggestionAnswer:
+@router.get(
+    "/suggestions/runs/{run_id}",
+    response_model=SuggestionAnswer,
+    dependencies=[Depends(require("suggestions:read"))],
+)
+def read_run(run_id: Id, service: Service) -> JSONResponse:
     """Read a run again, less what was deleted since."""
-    return service.run(run_id)
+    return JSONResponse(service.run(run_id))
 
 
-@router.post("/suggestions/{match_kind}")
+@router.post("/suggestions/{match_kind}", response_model=SuggestionAnswer)
 def suggest(
     match_kind_name: Annotated[str, Path(alias="match_kind", max_length=60, examples=["cluster-region"])],
     question: SuggestionQuestion,
     principal: Annotated[Principal, Depends(require("suggestions:read"))],
     service: Service,
-) -> SuggestionAnswer:
+) -> JSONResponse:
     """Suggest matches for a text or a profile, explained."""
-    return service.suggest(match_kind(match_kind_name), question, principal)
+    return JSONResponse(service.suggest(match_kind(match_kind_name), question, principal))
 
 
 @router.post("/suggestions/{suggestion_id}/decision", status_code=201)

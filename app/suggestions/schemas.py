@@ -147,7 +147,7 @@ class SuggestionAnswer(Answer):
 
     run_id: str
     match_kind: str
-    side: Side = Field(serialization_alias="from", validation_alias="side")
+    side: Side = Field(alias="from")
     status: Status
     model: str = Field(description="Key of the encoder whose vectors were compared.")
     index_seq: int = Field(description="Number of the last change that the index had seen.")

@@ -1,7 +1,7 @@
 """Ask the engine, keep the answer, take the decision."""
 
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,7 @@ from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
 from app.matching.engine import judge, total_rejected
 from app.matching.kinds import MATCH_KINDS, MatchKind, RiskTier
-from app.matching.types import Candidate, Facets, Filters, Passages, Query, Ranking, Side
+from app.matching.types import Candidate, Facets, Filters, Passages, Query, Quote, Ranking, Side
 from app.profiles.composition import LABEL_RANKS
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
@@ -24,13 +24,14 @@ from app.suggestions.schemas import (
     DecisionInput,
     MatchKindAnswer,
     Status,
-    SuggestionAnswer,
     SuggestionFilters,
-    SuggestionItem,
     SuggestionQuestion,
 )
 from app.suggestions.tables import Decision
 from app.taxonomy.languages import detect_language, primary
+
+AnswerJson = dict[str, Any]
+"""Plain JSON: answers are many and large, and checking our own words again would cost more than the search."""
 
 DEEPER = 4
 PUBLIC_NAMES = {
@@ -103,8 +104,8 @@ class SuggestionService:
         principal: Principal,
         *,
         today: date | None = None,
-    ) -> SuggestionAnswer:
-        """Return explained suggestions for `question` and keep them.
+    ) -> AnswerJson:
+        """Return explained suggestions for `question`, as `SuggestionAnswer` describes them, and keep them.
 
         Raises `InvalidInput` and, for a profile that is expired or withdrawn, `Conflict`.
         """
@@ -126,13 +127,13 @@ class SuggestionService:
         status = Status.OK if ranking.candidates else Status.NO_MATCH
         return self._answer(kind, asker, ranking, seq, principal, status)
 
-    def run(self, run_id: str) -> SuggestionAnswer:
+    def run(self, run_id: str) -> AnswerJson:
         """Return a run as it was answered, less what was deleted since; raises `NotFound`."""
         found = self._suggestions.run(run_id)
         if found is None:
             raise NotFound
         run, suggestions = found
-        return SuggestionAnswer(**run.head, run_id=run.id, items=[SuggestionItem(**s.item) for s in suggestions])
+        return {"run_id": run.id, **run.head, "items": [suggestion.item for suggestion in suggestions]}
 
     def decide(
         self, suggestion_id: str, data: DecisionInput, principal: Principal, write: SuggestionRepository
@@ -173,7 +174,9 @@ class SuggestionService:
         depth = limit
         while True:
             proposal, seq = self._projection.propose(position, kind, query, depth)
-            documents = self._rows.documents(proposal.pks, self._embedder.model_key)
+            documents = self._rows.documents(
+                proposal.pks, self._embedder.model_key, with_labels=query.filters.label_min is not None
+            )
             ranking = judge(kind, query, documents, limit)
             wanted = min(limit, proposal.eligible)
             if len(ranking.candidates) >= wanted or proposal.complete:
@@ -224,19 +227,13 @@ class SuggestionService:
         )
 
     def _answer(
-        self,
-        kind: MatchKind,
-        asker: _Asker,
-        ranking: Ranking,
-        seq: int,
-        principal: Principal,
-        status: Status,
-    ) -> SuggestionAnswer:
+        self, kind: MatchKind, asker: _Asker, ranking: Ranking, seq: int, principal: Principal, status: Status
+    ) -> AnswerJson:
         run_id = str(uuid.uuid4())
         items = [_item(run_id, rank, found) for rank, found in enumerate(ranking.candidates, start=1)]
-        head: dict[str, Any] = {
+        head: AnswerJson = {
             "match_kind": kind.name,
-            "side": asker.side.value,
+            "from": asker.side.value,
             "status": status.value,
             "model": self._embedder.model_key,
             "index_seq": seq,
@@ -264,10 +261,11 @@ class SuggestionService:
                 for item, found in zip(items, ranking.candidates, strict=True)
             ],
         )
-        return SuggestionAnswer(**head, run_id=run_id, items=[SuggestionItem(**item) for item in items])
+        return {"run_id": run_id, **head, "items": items}
 
 
-def _item(run_id: str, rank: int, found: Candidate) -> dict[str, Any]:
+def _item(run_id: str, rank: int, found: Candidate) -> AnswerJson:
+    """Return a suggestion as `SuggestionItem` describes it."""
     return {
         "suggestion_id": f"{run_id}-{rank}",
         "rank": rank,
@@ -275,9 +273,25 @@ def _item(run_id: str, rank: int, found: Candidate) -> dict[str, Any]:
         "score": found.score,
         "probability": found.probability,
         "band": found.band,
-        "contributions": [asdict(contribution) for contribution in found.contributions],
-        "evidence": [asdict(evidence) for evidence in found.evidence],
+        "contributions": [
+            {
+                "feature": part.feature,
+                "value": part.value,
+                "weight": part.weight,
+                "contribution": part.contribution,
+                "words": part.words,
+            }
+            for part in found.contributions
+        ],
+        "evidence": [
+            {"similarity": pair.similarity, "seeker": _quote(pair.seeker), "offer": _quote(pair.offer)}
+            for pair in found.evidence
+        ],
     }
+
+
+def _quote(quote: Quote) -> AnswerJson:
+    return {"text": quote.text, "start": quote.start, "end": quote.end}
 
 
 def _filters(given: SuggestionFilters) -> Filters:

@@ -9,12 +9,10 @@ import hashlib
 import itertools
 import random
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -92,39 +90,37 @@ def _read(path: Path) -> Iterator[Row]:
             )
 
 
-@lru_cache(maxsize=1)
-def _ordered() -> list[Row]:
-    if not SOURCE.exists():
-        raise MissingTextsError(
-            f"the benchmark needs real texts, and {SOURCE} is not there: put the folder `shared` beside the project"
-        )
-    rows = list(_read(SOURCE))
-    random.Random(SEED).shuffle(rows)  # noqa: S311 - an order, not a secret
-    return rows
+class Corpus:
+    """The texts of a file like `projects.tsv.gz`; MissingTextsError when it is not there."""
 
+    def __init__(self, path: Path = SOURCE) -> None:
+        if not path.exists():
+            raise MissingTextsError(
+                f"the benchmark needs real texts, and {path} is not there: "
+                "put the folder `shared` beside the project, or name another file with --texts"
+            )
+        self._rows = list(_read(path))
+        random.Random(SEED).shuffle(self._rows)  # noqa: S311 - an order, not a secret
+        self._held_out = min(HELD_OUT, len(self._rows) // 4)
+        self.distinct = len(self._rows) - self._held_out
+        """How many rows can be searched before they repeat."""
 
-def distinct() -> int:
-    """Return how many rows can be searched before they repeat."""
-    return len(_ordered()) - HELD_OUT
+    def documents(self, size: int) -> list[Row]:
+        """Return `size` rows to be searched; beyond the real ones they repeat, marked in ref and title."""
+        rows = self._rows[: min(size, self.distinct)]
+        turn = 1
+        while len(rows) < size:
+            turn += 1
+            rows += [
+                replace(row, ref=f"{row.ref}-{turn}", title=f"{row.title[:190]} ({turn})")
+                for row in self._rows[: min(size - len(rows), self.distinct)]
+            ]
+        return rows
 
-
-def documents(size: int) -> list[Row]:
-    """Return `size` rows to be searched; beyond the real ones they repeat, marked in ref and title."""
-    rows = _ordered()[: min(size, distinct())]
-    repeated = itertools.count(1)
-    while len(rows) < size:
-        turn = next(repeated)
-        rows += [
-            replace(row, ref=f"{row.ref}-{turn + 1}", title=f"{row.title[:190]} ({turn + 1})")
-            for row in _ordered()[: min(size - len(rows), distinct())]
-        ]
-    return rows
-
-
-def questions(count: int, *, letters: tuple[int, int] = (0, 10_000)) -> list[str]:
-    """Return texts that are not searched, with a length in characters within `letters`."""
-    held = (row.plain for row in reversed(_ordered()[-HELD_OUT:]))
-    return list(itertools.islice((text for text in held if letters[0] <= len(text) <= letters[1]), count))
+    def questions(self, count: int, *, letters: tuple[int, int] = (0, 10_000)) -> list[str]:
+        """Return texts that are not searched, of a length in characters within `letters`."""
+        held = (row.plain for row in reversed(self._rows[-self._held_out :]))
+        return list(itertools.islice((text for text in held if letters[0] <= len(text) <= letters[1]), count))
 
 
 def country_sets(rows: Sequence[Row], share: float, *, most: int = 4) -> list[tuple[list[str], float]]:
@@ -147,25 +143,25 @@ class Embedded:
     vectors: Matrix
     first: NDArray[np.int64]
     spans: NDArray[np.int32]
-    passages: Matrix
+    passages: NDArray[np.float16]
 
     def passages_of(self, row: int) -> Passages:
         """Return the passages of one row; a repeated row has those of the first one."""
         place = row % (len(self.first) - 1)
         start, end = int(self.first[place]), int(self.first[place + 1])
         spans = tuple((int(a), int(b)) if a >= 0 else None for a, b in self.spans[start:end])
-        return Passages(spans, self.passages[start:end], self.vectors[row])
+        return Passages(spans, self.passages[start:end].astype(np.float32), self.vectors[row])
 
 
 def embedded(
-    embedder: Embedder, rows: Sequence[Row], say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
+    embedder: Embedder, rows: Sequence[Row], distinct: int, cache: Path, say: Callable[[str], None]
 ) -> Embedded:
-    """Return the vectors of `rows`, which begin with the first of the order; each is computed once and kept.
+    """Return the vectors of `rows`, whose first `distinct` do not repeat; each is computed once and kept.
 
-    Kept under `var/bench`, by encoder and texts. Repeated rows get the vectors of the first ones, with a little noise.
+    Kept in `cache`, by encoder and texts. Repeated rows get the vectors of the first ones, with a little noise.
     """
-    own = rows[: distinct()]
-    folder = CACHE / "vectors" / embedder.model_key.replace("/", "_")
+    own = rows[:distinct]
+    folder = cache / "vectors" / embedder.model_key.replace("/", "_")
     folder.mkdir(parents=True, exist_ok=True)
     parts = [_chunk(embedder, own[start : start + CHUNK], folder, say) for start in range(0, len(own), CHUNK)]
     counts = np.concatenate([part["counts"] for part in parts])
@@ -176,7 +172,7 @@ def embedded(
         vectors,
         np.concatenate([[0], np.cumsum(counts)]),
         np.concatenate([part["spans"] for part in parts]),
-        np.concatenate([part["passages"] for part in parts]).astype(np.float32),
+        np.concatenate([part["passages"] for part in parts]),
     )
 
 

@@ -5,6 +5,7 @@ Priorities belong to regions: one organisation for each region that the data nam
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from app.accounts.service import ApiKeyService
 from app.db.base import public_id
 from app.db.migrate import upgrade
 from app.db.session import Database
+from app.jobs.repository import JobRepository
+from app.jobs.runner import JobRunner
+from app.jobs.service import JobService
 from app.matching.embedder import Embedder
 from app.matching.kinds import ProfileKind
 from app.matching.types import Passages
@@ -24,6 +28,8 @@ from app.organisations.schemas import OrganisationCreate
 from app.organisations.service import OrganisationService
 from app.profiles.repository import ProfileRepository
 from app.profiles.service import Prepared, ProfileService
+from app.profiles.tasks import IMPORT, ImportArguments, run_import
+from app.suggestions.projection import Projection
 from app.taxonomy.nuts import nuts_versions
 from benchmark.corpus import Embedded, Row
 
@@ -160,3 +166,35 @@ def add_only(database: Database, embedder: Embedder, owners: Mapping[str, tuple[
         repository = ProfileRepository(session)
         item = prepared(ONLY, owners[region_ref(ONLY)], passages)
         ProfileService(repository, embedder).store(repository, [item])
+
+
+class Importer:
+    """Imports files into one database and brings its index up to date, as the service does."""
+
+    def __init__(self, path: Path, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._database = Database(str(path))
+        self._projection = Projection(self._database, embedder.model_key, embedder.dim)
+        self._projection.catch_up()
+
+    def run(self, file: Path) -> dict[str, float]:
+        """Import a file as a job; return the seconds it took, the index's part of them, and the rows refused."""
+        started = time.perf_counter()
+        arguments = ImportArguments(path=str(file), name=file.name, default_kind=None)
+        with self._database.write() as session:
+            job_id = JobService(JobRepository(session)).create(IMPORT, dict(arguments)).id
+        profiles = partial(ProfileService, embedder=self._embedder)
+        runner = JobRunner(self._database, {IMPORT: partial(run_import, database=self._database, profiles=profiles)})
+        runner.run(job_id)
+        runner.stop()
+        stored = time.perf_counter()
+        self._projection.catch_up()
+        ended = time.perf_counter()
+        with self._database.read() as session:
+            result = JobService(JobRepository(session)).get(job_id).result or {}
+        return {
+            "seconds": ended - started,
+            "index_seconds": ended - stored,
+            "created": result["created"],
+            "failed": result["failed"],
+        }

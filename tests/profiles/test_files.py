@@ -152,6 +152,26 @@ def test_lists_of_things_in_one_cell(tmp_path: Path) -> None:
     ]
 
 
+def test_a_list_cell_that_cannot_be_read_names_its_column(tmp_path: Path) -> None:
+    rows = rows_of(
+        tmp_path,
+        "kind,name,country,labels,figures,,\n"
+        "company,A,ES,silver,,,\ncompany,A,ES,,over 200,,\ncompany,A,ES,silver:2025-01-01:soon,,,\n",
+    )
+    assert [row.errors[0]["field"] for row in rows[:2]] == ["labels", "figures"]
+    found = validate(rows[2])
+    assert isinstance(found, list)
+    assert found[0]["field"] == "labels.0.valid_until"
+
+
+def test_an_hour_is_no_date(tmp_path: Path) -> None:
+    cells = ["skill_need", dt.datetime(2026, 3, 4, 5, 6), dt.time(5, 6)]  # noqa: DTZ001
+    (row,) = rows_of(tmp_path, workbook([["kind", "starts_on", "ends_on"], cells]), "a.xlsx")
+    found = validate(row)
+    assert isinstance(found, list)
+    assert {"starts_on", "ends_on"} <= {error["field"] for error in found}
+
+
 def test_every_list_field_is_known_as_one() -> None:
     assert {"languages", "skills", "memberships", "labels", "figures", "learning_outcomes"} <= LISTS <= COLUMNS
     assert not {"title", "text", "programme", "dual_regime"} & LISTS

@@ -278,6 +278,20 @@ class _Listener(list[tuple[int, int]]):
         self.callback(*item)
 
 
+def test_orphaned_uploads_are_tidied_away(house: House) -> None:
+    _, needed = house.queue(lines([CLUSTER]), "a.jsonl")
+    uploads = needed.parent
+    orphan = store_upload(io.BytesIO(b"x"), uploads, limit=1)
+    other = uploads / "notes.txt"
+    other.touch()
+    assert tasks.tidy_uploads(house.database, uploads) == 0
+    assert tasks.tidy_uploads(house.database, uploads, older_than_s=-60) == 1
+    assert not orphan.exists()
+    assert needed.exists()
+    assert other.exists()
+    assert tasks.tidy_uploads(house.database, uploads / "none") == 0
+
+
 class Failing(ProfileService):
     """A service whose steps fail as told: `failures` are raised one after the other."""
 

@@ -87,9 +87,7 @@ def item_of(kind: str, text: str, **fields: Any) -> dict[str, Any]:
 def asked(embedder: Embedder, side: Side, text: str, facets: Facets | None = None, **filters: Any) -> Query:
     """Return a question in free text."""
     passages = embed_parts(embedder, [Parts(text=text)], as_queries=True)[0]
-    return Query(
-        side, text, passages.document_vector(), passages, facets or {}, TODAY, Filters(**filters)
-    )
+    return Query(side, text, passages, facets or {}, TODAY, Filters(**filters))
 
 
 class Histories(RuleBasedStateMachine):

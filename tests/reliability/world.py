@@ -79,8 +79,7 @@ class World:
             self.add_organisation({"kind": kind, "ref": ref, "name": kind, "country": "ES"})
 
     def close(self) -> None:
-        """Stop the recorder and close the database."""
-        self.recorder.close()
+        """Close the database."""
         self.database.close()
 
     def projection(self, **options: Any) -> Projection:
