@@ -20,12 +20,13 @@ from app.db.session import Database, UnsupportedDatabaseError
 from app.errors import PuenteError
 from app.jobs.repository import JobRepository
 from app.jobs.runner import JobRunner
-from app.jobs.schemas import JobState
+from app.jobs.schemas import UNFINISHED, JobState
 from app.jobs.service import JobService
 from app.main import create_app
 from app.matching.embedder import Embedder, EmbedderError, load_embedder
 from app.organisations.repository import OrganisationFilter, OrganisationRepository
 from app.organisations.service import OrganisationService
+from app.profiles.files import store_upload
 from app.profiles.repository import ProfileFilter, ProfileRepository
 from app.profiles.service import ProfileService, as_input
 from app.profiles.tasks import IMPORT, ImportArguments, run_import
@@ -35,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 TERRITORY = ROOT / "scripts" / "territory"
 TERRITORY_FILES = ("organisations", "priorities", "pitches", "training_offers", "skill_needs", "trainees")
+TERRITORY_JOB = "territory"
 DEMO_KEY = "demo_api_key"
 PAGE = 100
 
@@ -71,7 +73,7 @@ def serve(
     embedder = load_embedder(settings.model)
     with _opened(settings) as opened:
         if not empty:
-            _load_territory(opened, embedder)
+            _load_territory(settings, opened, embedder)
         key = _demo_key(opened)
     _greet(f"http://{host}:{port}", key, example=not empty)
     uvicorn.run(
@@ -95,7 +97,7 @@ def import_file(
     """Import organisations and profiles; bad rows are listed, good ones kept."""
     settings = _settings(database)
     with _opened(settings) as opened:
-        result = _import(opened, load_embedder(settings.model), file, kind)
+        result = _import(settings, opened, load_embedder(settings.model), file, kind)
     typer.echo(f"{result['created']} created, {result['updated']} updated, {result['failed']} refused")
     for error in result["errors"]:
         typer.echo(f"  row {error['row']}: {error['field']}: {error['reason']}", err=True)
@@ -131,10 +133,15 @@ def create_key(
     typer.echo(key)
 
 
-def _import(database: Database, embedder: Embedder, file: Path, kind: str | None) -> dict[str, Any]:
-    """Run an import job here and now, with a progress bar, and return its result."""
+def _import(settings: Settings, database: Database, embedder: Embedder, file: Path, kind: str | None) -> dict[str, Any]:
+    """Run an import job here and now, with a progress bar, and return its result.
+
+    The job has a copy of the file: when it is killed, the next start goes on in the file as it was.
+    """
+    with file.open("rb") as source:
+        path = store_upload(source, settings.uploads_folder(), limit=settings.upload_limit)
     with database.write() as session:
-        arguments = ImportArguments(path=str(file.resolve()), name=file.name, default_kind=kind)
+        arguments = ImportArguments(path=str(path), name=file.name, default_kind=kind)
         job_id = JobService(JobRepository(session)).create(IMPORT, dict(arguments)).id
     with typer.progressbar(length=1, label=f"{file.name:24}", file=sys.stderr) as bar:
 
@@ -187,18 +194,31 @@ def _exported(database: Database) -> Iterator[dict[str, Any]]:
                     break
 
 
-def _load_territory(database: Database, embedder: Embedder) -> None:
-    """Load the demonstration territory into a database that has no organisations."""
+def _load_territory(settings: Settings, database: Database, embedder: Embedder) -> None:
+    """Load the demonstration territory into a database that has no organisations.
+
+    A job notes that it has begun, so that a load that was interrupted is told from somebody's own data and begun
+    anew: every item has a ref, so nothing comes twice.
+    """
     with database.read() as session:
         rows, _ = OrganisationRepository(session).page(OrganisationFilter(), limit=1, cursor=None)
-        started = JobRepository(session).unfinished()
-    if rows and not started:
+        begun = JobService(JobRepository(session)).page(kind=TERRITORY_JOB, limit=1).items
+    if begun and begun[0].state in UNFINISHED:
+        job_id = begun[0].id
+    elif begun or rows:
         return
+    else:
+        with database.write() as session:
+            job_id = JobService(JobRepository(session)).create(TERRITORY_JOB, {}).id
     typer.echo("puente: loading the demonstration territory …", err=True)
     for name in TERRITORY_FILES:
-        result = _import(database, embedder, TERRITORY / f"{name}.jsonl", None)
+        result = _import(settings, database, embedder, TERRITORY / f"{name}.jsonl", None)
         for error in result["errors"]:
             typer.echo(f"  {name} row {error['row']}: {error['field']}: {error['reason']}", err=True)
+    with database.write() as session:
+        jobs = JobService(JobRepository(session))
+        jobs.start(job_id)
+        jobs.finish(job_id)
 
 
 def _demo_key(database: Database) -> str:

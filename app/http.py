@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from fastapi import Depends, Header, Query
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import InvalidInput, PayloadTooLarge, PreconditionRequired
+from app.errors import FieldError, InvalidInput, PayloadTooLarge, PreconditionRequired
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Items on a page.")]
 
@@ -64,6 +65,16 @@ def if_match(
 
 IfMatch = Annotated[Version, Depends(if_match)]
 """The version that the caller read."""
+
+
+@contextmanager
+def in_body() -> Iterator[None]:
+    """Name the fields that a service refuses as what they are to a client: fields of the body."""
+    try:
+        yield
+    except InvalidInput as error:
+        named = ((f"body.{e['field']}".replace("body.body.", "body."), e["reason"]) for e in error.errors)
+        raise InvalidInput(errors=[FieldError(field=field, reason=reason) for field, reason in named]) from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from app.organisations.routes import router as organisations
 from app.profiles.import_routes import router as imports
 from app.profiles.routes import router as profiles
 from app.profiles.service import ProfileService
-from app.profiles.tasks import IMPORT, run_import
+from app.profiles.tasks import IMPORT, run_import, tidy_uploads
 from app.profiles.taxonomy_routes import router as taxonomy
 from app.settings import Settings
 from app.suggestions.projection import Projection
@@ -59,6 +59,7 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         state.runner = JobRunner(database, {IMPORT: task})
         encoder.embed_queries(["warm"])
         state.projection.catch_up()
+        tidy_uploads(database, state.uploads)
         state.runner.start()
         try:
             yield

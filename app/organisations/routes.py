@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.auth import require
 from app.db.session import get_read_session, get_session
-from app.http import Cursor, IfMatch, JsonRoute, Limit, etag
+from app.http import Cursor, IfMatch, JsonRoute, Limit, etag, in_body
 from app.organisations.repository import OrganisationFilter, OrganisationRepository
 from app.organisations.schemas import (
     OrganisationAnswer,
@@ -35,7 +35,8 @@ def _service(session: Session) -> OrganisationService:
 @router.post("", status_code=201, dependencies=[Depends(require("organisations:write"))])
 def create_organisation(data: OrganisationCreate, session: Write, response: Response) -> OrganisationAnswer:
     """Store a new organisation."""
-    created = _service(session).create(data)
+    with in_body():
+        created = _service(session).create(data)
     response.headers["ETag"] = etag(created.id, created.version)
     response.headers["Location"] = f"/api/v1/organisations/{created.id}"
     return answer(created)
@@ -83,7 +84,8 @@ def patch_organisation(
     response: Response,
 ) -> OrganisationAnswer:
     """Change some fields of the version that If-Match names."""
-    changed = _service(session).patch(organisation_id, changes, version=version)
+    with in_body():
+        changed = _service(session).patch(organisation_id, changes, version=version)
     response.headers["ETag"] = etag(changed.id, changed.version)
     return answer(changed)
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.auth import require
 from app.db.session import get_database, get_read_session
-from app.errors import PuenteError
+from app.http import in_body
 from app.jobs.repository import JobRepository
 from app.jobs.schemas import JobAnswer
 from app.jobs.service import JobService
@@ -38,8 +38,9 @@ def import_file(
     path = store_upload(file.file, state.uploads, limit=state.upload_limit)
     name = (file.filename or "")[:200]
     try:
-        total = check_file(path, name=name, default_kind=default_kind)
-    except PuenteError:
+        with in_body():
+            total = check_file(path, name=name, default_kind=default_kind)
+    except BaseException:
         path.unlink(missing_ok=True)
         raise
     arguments = ImportArguments(path=str(path), name=name, default_kind=default_kind)

@@ -75,7 +75,8 @@ class Projection:
             newest = repository.last_position()
             if newest == self._position:
                 return newest
-            known = self._position
+            # Should what follows fail half way, nothing is built upon what it leaves: the next one fills anew.
+            known, self._position = self._position, None
             if known is None or newest.seq < known.seq or not repository.has_position(known):
                 self._fill(repository)
             else:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -44,6 +44,7 @@ from tests.reliability.world import OWNERS, Known, Pending, World
 NIGHTLY = os.environ.get("PUENTE_RELIABILITY") == "nightly"
 EXAMPLES = 200 if NIGHTLY else 15
 STEPS = 50
+SHRINK = False
 
 TODAY = date(2026, 11, 1)
 TEXTS = (
@@ -322,6 +323,7 @@ def test_the_index_equals_the_database_under_any_history(migrated_file: Path, ha
             database=None,
             derandomize=not NIGHTLY,
             print_blob=True,
+            phases=(Phase.generate, Phase.shrink) if SHRINK else (Phase.generate,),
             suppress_health_check=list(HealthCheck),
         ),
     )

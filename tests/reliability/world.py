@@ -79,7 +79,8 @@ class World:
             self.add_organisation({"kind": kind, "ref": ref, "name": kind, "country": "ES"})
 
     def close(self) -> None:
-        """Close the database."""
+        """Stop the recorder and close the database."""
+        self.recorder.close()
         self.database.close()
 
     def projection(self, **options: Any) -> Projection:
@@ -103,7 +104,8 @@ class World:
         """Change an organisation as PATCH does."""
         with self.database.write() as session:
             service = OrganisationService(OrganisationRepository(session))
-            service.patch(ref, changes, version=service.get(ref).version)
+            found = service.get(ref)
+            service.patch(ref, changes, version=(found.id, found.version))
 
     def prepare(self, item: Mapping[str, Any]) -> Pending:
         """Do the first half of POST: resolve, check and embed."""
@@ -118,7 +120,7 @@ class World:
         """Do the first half of PATCH."""
         with self.database.read() as session:
             service = ProfileService(ProfileRepository(session), self.embedder)
-            return Pending(service, service.prepare_patch(known.id, changes, version=known.version))
+            return Pending(service, service.prepare_patch(known.id, changes, version=(known.id, known.version)))
 
     def store(self, pending: Pending) -> int:
         """Do the second half of POST or PATCH and return the key."""
@@ -201,7 +203,7 @@ class World:
             ranking, _ = service._rank(kind, query, limit)
             wanted = kind.profile_kind(query.side.other)
             pks = list(session.scalars(select(Profile.pk).where(Profile.kind == wanted)))
-            everything = judge(kind, query, rows.documents(pks, self.embedder.model_key), len(pks) + 1)
+            everything = judge(kind, query, rows.documents(pks, self.embedder.model_key, with_labels=True), len(pks) + 1)
         return ranking_differences(ranking, everything, limit)
 
 
