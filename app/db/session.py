@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 from fastapi import Request
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
@@ -39,6 +40,10 @@ def database_url(address: str) -> str:
     return f"sqlite:///{Path(address).expanduser().resolve()}"
 
 
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
 class Database:
     """The engines of one database; `close` when done."""
 
@@ -52,7 +57,13 @@ class Database:
 
     def _engine(self, begin: str, *pragmas: str) -> Engine:
         engine = create_engine(
-            self.url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, connect_args={"check_same_thread": False}
+            self.url,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
+            pool_use_lifo=True,  # the connection used last has the warmest caches
+            connect_args={"check_same_thread": False},
+            json_serializer=_to_json,
+            json_deserializer=orjson.loads,
         )
         common = (
             f"busy_timeout={BUSY_TIMEOUT_MS}",

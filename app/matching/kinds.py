@@ -72,6 +72,12 @@ class MatchKind:
         """Return which profiles stand on `side`."""
         return self.seeker if side is Side.SEEKER else self.offer
 
+    def reads(self, side: Side, facet: str) -> bool:
+        """Return whether a feature or pair rule looks at that facet on `side`."""
+        readers = [feature.facet(side) for feature, _ in self.features]
+        readers += [rule.facet(side) for rule in self.pair_rules if isinstance(rule, PairRule)]
+        return facet in readers
+
     def side_of(self, profile_kind: str) -> Side | None:
         """Return the side on which a profile kind stands (the seeker's where both are the same), or None."""
         if profile_kind == self.seeker:

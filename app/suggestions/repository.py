@@ -132,7 +132,7 @@ class ProjectionRepository(Repository):
                 .where(chosen)
             )
             # Not dict() of the result itself: it has a method `keys` and would be taken for a mapping.
-            blobs = dict(row.tuple() for row in vectors_of)
+            blobs = {row.profile_pk: row.vector for row in vectors_of}
             shelves: list[ShelfRows] = []
             for kind in sorted({kind for kind, _, _ in found}):
                 keys = [pk for own, pk, _ in found if own == kind]

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
-from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from app.accounts.auth import require
 from app.accounts.principal import Principal
 from app.db.session import get_read_session, get_session
-from app.http import JsonRoute
+from app.http import JsonAnswer, JsonRoute
 from app.matching.kinds import MATCH_KINDS
 from app.profiles.repository import ProfileRepository
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
@@ -56,9 +55,9 @@ def list_match_kinds() -> list[MatchKindAnswer]:
     response_model=SuggestionAnswer,
     dependencies=[Depends(require("suggestions:read"))],
 )
-def read_run(run_id: Id, service: Service) -> JSONResponse:
+def read_run(run_id: Id, service: Service) -> JsonAnswer:
     """Read a run again, less what was deleted since."""
-    return JSONResponse(service.run(run_id))
+    return JsonAnswer(service.run(run_id))
 
 
 @router.post("/suggestions/{match_kind}", response_model=SuggestionAnswer)
@@ -67,9 +66,9 @@ def suggest(
     question: SuggestionQuestion,
     principal: Annotated[Principal, Depends(require("suggestions:read"))],
     service: Service,
-) -> JSONResponse:
+) -> JsonAnswer:
     """Suggest matches for a text or a profile, explained."""
-    return JSONResponse(service.suggest(match_kind(match_kind_name), question, principal))
+    return JsonAnswer(service.suggest(match_kind(match_kind_name), question, principal))
 
 
 @router.post("/suggestions/{suggestion_id}/decision", status_code=201)

@@ -201,7 +201,7 @@ class SuggestionService:
         if kind.risk_tier is RiskTier.NATURAL_PERSON and side is Side.OFFER:
             raise InvalidInput.at("body.text", "a person is never described by free text: give profile_id")
         tag = question.language
-        if tag is None:
+        if tag is None and kind.reads(side, "languages"):
             detected = detect_language(text)
             tag = detected[0] if detected else None
         code = primary(tag) if tag else None
