@@ -52,7 +52,8 @@ def search(question: Question) -> list[dict[str, object]]:
         for country in question.countries:
             allowed[rows_of.get(country, [])] = True
         bits = np.packbits(allowed, bitorder="little")
-        parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)))
+        selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # made by SWIG
     scores, found = index.search(query, question.limit, params=parameters)
     return [
         {"id": rows[i][0], "title": rows[i][2], "text": rows[i][3], "score": float(score)}

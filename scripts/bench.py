@@ -11,10 +11,9 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,20 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import numpy as np  # noqa: E402 - after the threads are set
-
-from app import log  # noqa: E402 - the project's folder must be on the path first
-from app.db.session import Database  # noqa: E402
-from app.matching.embedder import Embedder, load_embedder  # noqa: E402
-from app.suggestions.projection import Projection  # noqa: E402
 from benchmark import load, measure  # noqa: E402
 from benchmark.corpus import CACHE, SOURCE, Corpus, Embedded, MissingTextsError, Row, embedded  # noqa: E402
 from benchmark.processes import Worker  # noqa: E402
-from benchmark.report import Report  # noqa: E402
+from benchmark.report import Report, Target  # noqa: E402
+from benchmark.requests import Setting, requests  # noqa: E402
+
+from app import log  # noqa: E402 - the project's folder must be on the path first
+from app.db.session import Database  # noqa: E402
+from app.matching.embedder import load_embedder  # noqa: E402
+from app.suggestions.projection import Projection  # noqa: E402
+
+TARGET_SIZE = 100_000
+BUSY = 0.5
+"""Load average, per core, above which others disturb the measurement: two threads of torch suffer most."""
 
 PACKAGES = ("faiss-cpu", "fastapi", "numpy", "onnxruntime", "sentence-transformers", "sqlalchemy", "torch")
 
@@ -87,55 +91,58 @@ class Bench:
     """One run of the benchmark."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self._corpus = Corpus(options.texts)
         self._options = options
+        self._corpus = Corpus(options.texts)
         self._effort = measure.QUICK if options.quick else measure.FULL
         self._work: Path = options.work
         self._work.mkdir(parents=True, exist_ok=True)
-        self._embedder: Embedder = load_embedder()
-        self.report = Report({"machine": machine(), "model": self._embedder.model_key})
-
-    def wants(self, section: str) -> bool:
-        """Tell whether a section is to be run."""
-        return self._options.only in (None, section)
+        self._embedder = load_embedder()
+        facts = {"model": self._embedder.model_key, "quick": options.quick, "machine": machine()}
+        self.report = Report(facts, TARGET_SIZE)
 
     def run(self) -> None:
         """Run every section that is wanted."""
-        if self.wants("encoder"):
-            say("Encoder …")
-            with Worker("ours") as ours, Worker("plain") as plain:
-                measure.encoder(self.report, self._corpus, ours, plain, self._effort)
-        if self.wants("ingest"):
-            say("Ingest of texts …")
-            with Worker("ours") as ours, Worker("plain") as plain:
-                folder = self._folder("ingest")
-                measure.ingest(self.report, self._corpus, ours, plain, folder, self._effort)
-                self._tidy(folder)
-        sizes = [*self._options.sizes, *([1_000_000] if self._options.million else [])]
-        for size in dict.fromkeys(sizes):
-            self._size(size)
+        with Worker("ours") as ours:
+            if self._wants("encoder") or self._wants("ingest"):
+                with Worker("plain") as plain:
+                    self._texts(ours, plain)
+            sizes = [*self._options.sizes, *([1_000_000] if self._options.million else [])]
+            if self._wants("search") or self._wants("request"):
+                for size in dict.fromkeys(sizes):
+                    self._size(size, ours)
 
-    def _size(self, size: int) -> None:
+    def _wants(self, section: str) -> bool:
+        return self._options.only in {None, section}
+
+    def _texts(self, ours: Worker, plain: Worker) -> None:
+        if self._wants("encoder"):
+            say("encoder …")
+            measure.encoder(self.report, self._corpus, ours, plain, self._effort)
+        if self._wants("ingest"):
+            say("ingest of texts …")
+            folder = self._folder("ingest")
+            measure.ingest(self.report, self._corpus, ours, plain, folder, self._effort)
+            self._tidy(folder)
+
+    def _size(self, size: int, ours: Worker) -> None:
         say(f"{size:,} profiles …")
         rows = self._corpus.documents(size)
         folder = self._folder(f"size-{size}")
         vectors = embedded(self._embedder, rows, self._corpus.distinct, self._work, say)
-        asked = self._corpus.questions(self._effort.questions)
         np.save(folder / "vectors.npy", vectors.vectors)
-        np.save(folder / "questions.npy", self._embedder.embed_queries(asked))
+        np.save(folder / "questions.npy", self._embedder.embed_queries(self._corpus.questions(self._effort.questions)))
         listed = [[row.ref, row.country, row.title, row.text] for row in rows]
         (folder / "rows.json").write_text(json.dumps(listed), encoding="utf-8")
         with Worker("index", str(folder)) as index:
-            if self.wants("search"):
+            if self._wants("search"):
                 say("  search within a mask …")
                 measure.search(self.report, size, rows, index, self._effort)
-            if self.wants("request"):
+            if self._wants("request"):
                 database = folder / "puente.db"
                 key = self._load(size, database, rows, vectors)
-                with Worker("ours") as ours:
-                    say("  requests over HTTP …")
-                    setting = measure.Setting(size, rows, vectors.vectors, folder, database, key)
-                    measure.requests(self.report, setting, self._corpus, ours, index, self._embedder, self._effort)
+                say("  requests over HTTP …")
+                setting = Setting(size, rows, vectors.vectors, folder, database, key)
+                requests(self.report, setting, self._corpus, ours, index, self._embedder, self._effort)
         self._tidy(folder)
 
     def _load(self, size: int, database: Path, rows: list[Row], vectors: Embedded) -> str:
@@ -143,16 +150,23 @@ class Bench:
         say("  loading with given vectors …")
         owners, key = load.create(database, [*rows, load.ONLY])
         opened = Database(str(database))
-        tell = partial(_tell_loaded, size, [time.monotonic()])
+        told = time.monotonic()
+
+        def tell(done: int) -> None:
+            nonlocal told
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                say(f"    {done:,} of {size:,}")
+
         stored = load.fill(opened, self._embedder, rows, vectors, owners, tell)
         load.add_only(opened, self._embedder, owners)
-        fills = [self._filled(opened) for _ in range(self._effort.fills)]
+        fills = [self._filled(opened) for _ in range(self._effort.repeats)]
         opened.erase_traces()
         opened.close()
-        rebuild = float(np.median(fills))
-        self.report.add(size, "ingest with given vectors, into SQL + index", len(rows) / (stored + rebuild), "rows/s", 10_000)
+        rate = len(rows) / (stored + statistics.median(fills))
+        self.report.add(size, "ingest with given vectors, into SQL + index", rate, "rows/s", Target(10_000))
         self.report.add(size, "  into SQL alone", len(rows) / stored, "rows/s")
-        self.report.add(size, "index filled anew from SQL", rebuild, "s")
+        self.report.median(size, "index filled anew from SQL", fills, "s")
         self.report.add(size, "database on disk", database.stat().st_size / 1e6, "MB")
         return key
 
@@ -164,7 +178,8 @@ class Bench:
 
     def _folder(self, name: str) -> Path:
         folder = self._work / name
-        folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         return folder
 
     def _tidy(self, folder: Path) -> None:
@@ -172,31 +187,29 @@ class Bench:
             shutil.rmtree(folder)
 
 
-def _tell_loaded(size: int, last: list[float], done: int) -> None:
-    """Say how far the loading is, every five seconds."""
-    if time.monotonic() - last[0] > 5:
-        last[0] = time.monotonic()
-        say(f"    {done:,} of {size:,}")
-
-
 def main() -> int:
-    """Run the benchmark; 0 when it ran, whether or not the targets are met, 2 when it could not."""
+    """Run the benchmark.
+
+    0 when it ran and every answer was right, whether or not it was quick enough; 1 when an answer was wrong; 2 when it
+    could not run.
+    """
     options = arguments()
     log.configure("WARNING")
+    if os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
+        say(f"bench: the machine is busy (load {os.getloadavg()[0]:.1f}): trust the figures less")
     try:
         bench = Bench(options)
     except MissingTextsError as error:
         say(f"bench: {error}")
         return 2
-    write: Callable[[], None] = lambda: bench.report.write(options.out)  # noqa: E731 - used twice, once below
     try:
         bench.run()
     finally:
-        bench.report.facts["machine"]["load_at_end"] = os.getloadavg()
+        bench.report.facts["load_at_end"] = os.getloadavg()
         if options.out:
-            write()
+            bench.report.write(options.out)
     print(bench.report.table())
-    return 0
+    return 0 if bench.report.right else 1
 
 
 if __name__ == "__main__":

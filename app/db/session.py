@@ -59,7 +59,7 @@ class Database:
         engine = create_engine(
             self.url,
             pool_size=POOL_SIZE,
-            max_overflow=POOL_SIZE,
+            max_overflow=-1,  # never wait for a connection: the event loop asks for them too, and gives them back
             pool_use_lifo=True,  # the connection used last has the warmest caches
             connect_args={"check_same_thread": False},
             json_serializer=_to_json,
@@ -71,7 +71,7 @@ class Database:
             "secure_delete=ON",
             "trusted_schema=OFF",
             "temp_store=MEMORY",
-            "cache_size=-16000",
+            "cache_size=-4000",
         )
 
         def on_connect(connection: Any, _record: Any) -> None:

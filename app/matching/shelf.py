@@ -35,6 +35,7 @@ class Shelf:
         self._index = self._make_index(self._dim)
         self._alive: NDArray[np.bool_] = np.empty(0, dtype=bool)
         self._row_of: dict[int, int] = {}
+        self._rows: Rows | None = None
         self._tidy = 0
 
     def __len__(self) -> int:
@@ -50,8 +51,10 @@ class Shelf:
         return loose > max(UNTIDY_LEAST, UNTIDY_SHARE * len(self.table))
 
     def rows(self) -> Rows:
-        """Return the positions that are alive."""
-        return np.flatnonzero(self._alive)
+        """Return the positions that are alive; not to be written to."""
+        if self._rows is None:
+            self._rows = np.flatnonzero(self._alive)
+        return self._rows
 
     def fill(self, pks: Sequence[int], vectors: Matrix, facets: Sequence[Facets]) -> None:
         """Lay the shelf out anew with these profiles, shape (n, d), which stand in `shelf_order`."""
@@ -70,8 +73,10 @@ class Shelf:
             row = self._row_of.pop(pk, None)
             if row is not None:
                 self._alive[row] = False
+                self._rows = None
 
     def _append(self, pks: Sequence[int], vectors: Matrix, facets: Sequence[Facets]) -> None:
+        self._rows = None
         self._index.add(vectors)
         first = len(self.table)
         self.table.extend(pks, facets)

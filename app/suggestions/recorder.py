@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app import log
 from app.db.session import Database
@@ -36,8 +36,14 @@ class RunRecorder:
 
     def record(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
         """Return once the run is kept; raises whatever the database raises."""
-        with self._lock, self._database.record() as session:
-            SuggestionRepository(session).add_run(run, suggestions)
+        with self._lock:
+            try:
+                with self._database.record() as session:
+                    SuggestionRepository(session).add_run(run, suggestions)
+            except IntegrityError:
+                # A profile was deleted since it asked or was suggested: keep what a later deletion would have left.
+                with self._database.record() as session:
+                    SuggestionRepository(session).add_rest_of_run(run, suggestions)
         self._dirty.set()
 
     def close(self) -> None:

@@ -282,6 +282,13 @@ class SuggestionRepository(Repository):
         if suggestions:
             connection.execute(_ADD_SUGGESTION, suggestions)
 
+    def add_rest_of_run(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep of a run what is about profiles that are still there; nothing when the one that asked is gone."""
+        named = {row["profile_pk"] for row in (run, *suggestions)}
+        there = {None, *self.session.scalars(select(Profile.pk).where(Profile.pk.in_(named - {None})))}
+        if run["profile_pk"] in there:
+            self.add_run(run, [suggestion for suggestion in suggestions if suggestion["profile_pk"] in there])
+
     def run(self, run_id: str) -> tuple[SuggestionRun, list[Suggestion]] | None:
         """Return a run with its suggestions in order of rank, or None."""
         found = self.session.get(SuggestionRun, run_id)

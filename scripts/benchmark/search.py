@@ -42,7 +42,7 @@ class Contest:
 
     def __init__(self, folder: Path) -> None:
         faiss.omp_set_num_threads(1)
-        self._vectors: Matrix = np.load(folder / "vectors.npy")
+        self._vectors: Matrix = np.load(folder / "vectors.npy", mmap_mode="r")
         self._questions: Matrix = np.load(folder / "questions.npy")
         rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
         self._countries = np.array([row[1] for row in rows])
@@ -50,9 +50,7 @@ class Contest:
         keys = list(range(len(rows)))
         self._order = np.array(shelf_order(keys, facets))
         self._shelf = Shelf(self._vectors.shape[1], FaissIndex)
-        self._shelf.fill(
-            [keys[i] for i in self._order], self._vectors[self._order], [facets[i] for i in self._order]
-        )
+        self._shelf.fill([keys[i] for i in self._order], self._vectors[self._order], [facets[i] for i in self._order])
         self._flat = faiss.IndexFlatIP(self._vectors.shape[1])
         self._flat.add(self._vectors)
 
@@ -95,9 +93,7 @@ class Contest:
         shelf = Shelf(len(question), FaissIndex)
         shelf.fill(list(range(NEAR + 1)), vectors, facets)
         passages = Passages(((0, 1),), question.reshape(1, -1), question)
-        query = Query(
-            Side.SEEKER, "?", passages, {}, date(2027, 1, 1), Filters(countries=frozenset({"PT"}))
-        )
+        query = Query(Side.SEEKER, "?", passages, {}, date(2027, 1, 1), Filters(countries=frozenset({"PT"})))
         return propose(shelf, MATCH_KINDS["cluster-region"], query, K).pks == (NEAR,)
 
     def _mask(self, countries: list[str], share: float) -> Mask:
@@ -114,7 +110,7 @@ class Contest:
     def _faiss(self, question: Vector, mask: Mask) -> _Found:
         bits = np.packbits(mask.plain, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        parameters = faiss.SearchParameters(sel=selector)
+        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # made by SWIG
         similarities, found = self._flat.search(question.reshape(1, -1), K, params=parameters)
         return found[0][found[0] >= 0], similarities[0]
 

@@ -29,8 +29,6 @@ from app.suggestions.projection import Projection
 from app.suggestions.recorder import RunRecorder
 from app.suggestions.repository import ProjectionRepository
 
-PARTS = ("encode", "search", "sql", "explain")
-
 
 class Clocks:
     """Seconds by part, one entry a request; a part inside another counts only for the outer one."""
@@ -93,7 +91,7 @@ def main() -> None:
     clocks.put_on(service, "judge", "explain", "scores, words, quotes")
     clocks.close_request(service.SuggestionService, "suggest")
     # uvicorn shuts down on the signal and then raises it again.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         uvicorn.run(
             create_app(Settings(database=database)),

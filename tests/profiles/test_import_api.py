@@ -11,7 +11,7 @@ from tests.profiles.made_files import workbook
 
 TEMPLATES = Path(__file__).parents[2] / "scripts" / "templates"
 ORGANISATIONS = """kind,ref,name,country,nuts_code,ecosystems,labels,figures
-cluster,auto,Automotive cluster,ES,ES24,mobility-transport-automotive|digital,silver:2020-01-01:2199-12-31,members=over 200
+cluster,auto,The cluster,ES,ES24,mobility-transport-automotive|digital,silver:2020-01-01:2199-12-31,members=over 200
 region,aragon,Aragón,ES,ES24,,,inhabitants=1.316.072
 """
 PRIORITIES = """organisation;ref;title;text;language;nuts_code

@@ -16,7 +16,7 @@ from app.db.session import Database
 from app.matching.facets import COLUMNS
 from app.matching.shelf import Shelf
 from app.organisations.tables import Label, Organisation
-from app.profiles.composition import OrganisationFacts, ProgrammeFacts, content_hash, facets, parts
+from app.profiles.composition import OrganisationFacts, ProgrammeFacts, content_hash, facets, parts, trainee_text
 from app.profiles.tables import Embedding, Profile, ProfileTag
 from app.suggestions.projection import Projection
 
@@ -86,6 +86,8 @@ def damage(session: Session, model_key: str) -> list[str]:
             found.append(f"profile {pk}: vectors {'without' if embedding else 'are missing for'} content")
         elif embedding is not None and embedding[0] != content_hash(content):
             found.append(f"profile {pk}: its vectors are those of another text")
+        if row["kind"] == "trainee" and row["text"] != trainee_text(_programme(stored, row), row["details"].get("skills", ())):
+            found.append(f"profile {pk}: its text is not that of its programme and skills")
         if pk not in changed:
             found.append(f"profile {pk}: no change was noted for the index")
     return _some(found)

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+import app.matching.engine
 import app.matching.shelf
 import app.profiles.repository
 import app.profiles.tasks
@@ -217,6 +218,29 @@ class Histories(RuleBasedStateMachine):
         except (Conflict, PreconditionFailed):
             pass
 
+    @precondition(lambda self: self.world.known("training_offer"))
+    @rule(pick=picks, skills=some_skills, level=levels, enrols_first=st.booleans())
+    def enrol_while_the_programme_changes(
+        self, pick: int, skills: list[str], level: int | None, enrols_first: bool
+    ) -> None:
+        """Two writers, each of whom prepared before the other stored."""
+        offers = self.world.known("training_offer")
+        offer = offers[pick % len(offers)]
+        self.trainees += 1
+        trainee = item_of("trainee", "", ref=f"T-{self.trainees:03}", programme=offer.id)
+        writers = [
+            lambda: self.world.prepare(trainee),
+            lambda: self.world.prepare_patch(
+                offer, {"skills": skills, "eqf_level": level, "title": f"Course {self.trainees}"}
+            ),
+        ]
+        prepared = [(writer, writer()) for writer in (writers if enrols_first else writers[::-1])]
+        for writer, pending in prepared:
+            try:
+                self.world.store(pending)
+            except (Conflict, PreconditionFailed):
+                self.world.store(writer())
+
     @precondition(lambda self: self.world.known())
     @rule(pick=picks)
     def embed_with_another_model(self, pick: int) -> None:
@@ -297,6 +321,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.suggestions.repository, "CHUNK", 3)
     monkeypatch.setattr(app.profiles.tasks, "BATCH_ROWS", 2)
     monkeypatch.setattr(app.matching.shelf, "UNTIDY_LEAST", 4)
+    monkeypatch.setattr(app.matching.engine, "FIRST_DEPTH", 2)
 
 
 @pytest.fixture
@@ -362,14 +387,32 @@ def test_a_trainee_who_joined_while_the_programme_changed_is_indexed_with_what_i
     world.create(item_of("training_offer", TEXTS[3], skills=[SKILLS[0]], eqf_level=4))
     offer = world.known("training_offer")[0]
     projection = world.projection()
-    change = world.prepare_patch(offer, {"skills": [SKILLS[1]], "eqf_level": 5})
+    changes = {"skills": [SKILLS[1]], "eqf_level": 5, "title": "Renamed"}
+    pending = world.prepare_patch(offer, changes)
     world.create(item_of("trainee", "", ref="LATE-1", programme=offer.id))
     projection.catch_up()
     try:
-        world.store(change)
+        world.store(pending)
     except (Conflict, PreconditionFailed):
-        world.patch(offer, {"skills": [SKILLS[1]], "eqf_level": 5})
+        world.patch(offer, changes)
     assert differences(world, projection) == []
+    with world.database.read() as session:
+        assert damage(session, world.embedder.model_key) == []
+
+
+def test_a_trainee_is_written_from_what_the_programme_is_when_it_is_stored(world: World) -> None:
+    """POST of a trainee is prepared before, and stored after, PATCH of the offer that it follows."""
+    world.create(item_of("training_offer", TEXTS[3]))
+    offer = world.known("training_offer")[0]
+    trainee = item_of("trainee", "", ref="EARLY-1", programme=offer.id)
+    pending = world.prepare(trainee)
+    world.patch(offer, {"title": "Renamed"})
+    try:
+        world.store(pending)
+    except (Conflict, PreconditionFailed):
+        world.create(trainee)
+    with world.database.read() as session:
+        assert damage(session, world.embedder.model_key) == []
 
 
 class Stumbling(FaissIndex):
