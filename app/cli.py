@@ -88,20 +88,27 @@ def serve(
 
 
 @app.command("import")
-def import_file(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV, JSONL or XLSX file.")],
+def import_files(
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV, JSONL or XLSX files, in this order.")
+    ],
     *,
     kind: Annotated[str | None, typer.Option(help="Kind of the rows that name none.")] = None,
     database: DatabaseOption = None,
 ) -> None:
     """Import organisations and profiles; bad rows are listed, good ones kept."""
     settings = _settings(database)
+    refused = 0
     with _opened(settings) as opened:
-        result = _import(settings, opened, load_embedder(settings.model), file, kind)
-    typer.echo(f"{result['created']} created, {result['updated']} updated, {result['failed']} refused")
-    for error in result["errors"]:
-        typer.echo(f"  row {error['row']}: {error['field']}: {error['reason']}", err=True)
-    raise typer.Exit(1 if result["failed"] else 0)
+        embedder = load_embedder(settings.model)
+        for file in files:
+            result = _import(settings, opened, embedder, file, kind)
+            refused += result["failed"]
+            counts = f"{result['created']} created, {result['updated']} updated, {result['failed']} refused"
+            typer.echo(f"{file.name}: {counts}")
+            for error in result["errors"]:
+                typer.echo(f"  row {error['row']}: {error['field']}: {error['reason']}", err=True)
+    raise typer.Exit(1 if refused else 0)
 
 
 @app.command("export")

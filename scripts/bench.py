@@ -29,7 +29,7 @@ from benchmark import load, measure  # noqa: E402
 from benchmark.corpus import CACHE, SOURCE, Corpus, Embedded, MissingTextsError, Row, embedded  # noqa: E402
 from benchmark.processes import Worker  # noqa: E402
 from benchmark.report import Report, Target  # noqa: E402
-from benchmark.requests import Setting, requests  # noqa: E402
+from benchmark.serving import Setting, requests  # noqa: E402
 
 from app import log  # noqa: E402 - the project's folder must be on the path first
 from app.db.session import Database  # noqa: E402

@@ -142,7 +142,7 @@ def fill(
     rows: Sequence[Row],
     vectors: Embedded,
     owners: Mapping[str, tuple[int, str]],
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int], None],
 ) -> float:
     """Store `rows` with their vectors through the service's own `store`; return the seconds it took."""
     spent = 0.0

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from benchmark.corpus import ROOT
 
-HERE = Path(__file__).resolve().parent
+SCRIPTS = ROOT / "scripts"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 """What Puente's own start sets; a service written by hand leaves the libraries' defaults."""
 
@@ -28,7 +28,7 @@ STOP_S = 40.0
 def environment(*, ours: bool) -> dict[str, str]:
     """Return the environment of a process that runs our code, or of one that a user would write."""
     kept = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
-    path = os.pathsep.join([str(ROOT), str(HERE.parent)])
+    path = os.pathsep.join([str(ROOT), str(SCRIPTS)])
     return {**kept, **(ONE_THREAD if ours else {}), "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
 
 
@@ -54,7 +54,7 @@ class Worker:
 
     def __init__(self, role: str, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), role, *arguments],
+            [sys.executable, "-m", "benchmark.worker", role, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -157,19 +157,21 @@ def puente(database: Path, port: int, log: Path) -> Server:
 
 def bare(folder: Path, port: int, log: Path) -> Server:
     """Start the service that one would write by hand."""
-    return Server([str(HERE.parent / "bare.py"), str(folder), str(port)], port, "/live", log, ours=False)
+    return Server([str(SCRIPTS / "bare.py"), str(folder), str(port)], port, "/live", log, ours=False)
 
 
 def http(server: Server, **plan: Any) -> dict[str, Any]:
     """Run the HTTP client in a process of its own; RuntimeError when an answer was no 200."""
     complete = {"headers": {}, "bodies": [None], "clients": 1, "port": server.port, **plan}
     done = subprocess.run(
-        [sys.executable, str(HERE / "client.py")],
+        [sys.executable, "-m", "benchmark.client"],
         input=json.dumps(complete),
         capture_output=True,
         text=True,
         check=True,
         timeout=600,
+        env=environment(ours=True),
+        cwd=ROOT,
     )
     found: dict[str, Any] = json.loads(done.stdout)
     if found["failures"]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Target(NamedTuple):
-    """What a figure should reach: at least `value`, or at most; `correct` where missing it is an error, not slowness."""
+    """What a figure should reach: at least `value`, or at most; `correct` where missing it is an error."""
 
     value: float
     most: bool = False

@@ -1,6 +1,6 @@
 """Where the time of one request goes: Puente's own server, with clocks around its parts.
 
-Usage: split.py DATABASE PORT RESULT. The clocks are put on from outside, by wrapping functions; the product has none.
+Usage: python -m benchmark.split DATABASE PORT RESULT. The clocks are put on from outside, by wrapping functions; the product has none.
 When the server is ended it writes, for each request, the milliseconds of every part to RESULT.
 
 Parts: `encode` (language, passages and vector of the question), `search` (the index: rules, product, order), `sql`

@@ -1,6 +1,6 @@
 """A process that encodes, imports or searches on request, so that no library's threads disturb another's clock.
 
-Usage: worker.py ROLE [FOLDER]; one JSON object a line on standard input, one answer a line on standard output.
+Usage: python -m benchmark.worker ROLE [FOLDER]; one JSON object a line on standard input, one answer a line on standard output.
 Roles: `ours` (Puente's encoder and import), `plain` (sentence-transformers as it comes), `index` (search within a
 mask over the vectors in FOLDER).
 """

@@ -101,7 +101,7 @@ def test_what_is_proposed_equals_brute_force(
     assert dict(ranking.rejected) == rejected
 
 
-@settings(SLOW, max_examples=25)
+@settings(SLOW, max_examples=12)
 @given(kind=kinds, side=sides, seed=seeds, conditions=filters, exact=st.booleans())
 def test_it_goes_as_deep_as_it_must(
     kind: MatchKind, side: Side, seed: int, conditions: Filters, *, exact: bool

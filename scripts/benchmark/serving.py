@@ -16,7 +16,7 @@ from benchmark.client import Connection, build
 from benchmark.corpus import Corpus, Row, country_sets
 from benchmark.load import ONLY
 from benchmark.measure import Effort, median_ms
-from benchmark.processes import HERE, Server, Worker, bare, free_port, http, puente
+from benchmark.processes import Server, Worker, bare, free_port, http, puente
 from benchmark.report import RIGHT, Report, Target
 
 ROUTE = "/api/v1/suggestions/cluster-region"
@@ -185,7 +185,7 @@ def _split(report: Report, setting: Setting, questions: Questions, effort: Effor
     """Say where a request's time goes, by clocks around the parts of our own server."""
     port, result = free_port(), setting.folder / "split.json"
     plan, _ = questions.plans(effort.asked * 2)
-    command = [str(HERE / "split.py"), str(setting.database), str(port), str(result)]
+    command = ["-m", "benchmark.split", str(setting.database), str(port), str(result)]
     with Server(command, port, "/ready", setting.folder / "split.log", ours=True) as server:
         http(server, **plan, requests=effort.asked)
         seconds = http(server, **plan, requests=effort.asked * 2)["latencies"]
