@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -195,6 +196,7 @@ def main() -> int:
     """
     options = arguments()
     log.configure("WARNING")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves by every `with`, which ends what was started
     if os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
         say(f"bench: the machine is busy (load {os.getloadavg()[0]:.1f}): trust the figures less")
     try:

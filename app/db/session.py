@@ -64,6 +64,7 @@ class Database:
             connect_args={"check_same_thread": False},
             json_serializer=_to_json,
             json_deserializer=orjson.loads,
+            hide_parameters=True,  # an error's text is logged, and must not repeat what somebody sent
         )
         common = (
             f"busy_timeout={BUSY_TIMEOUT_MS}",

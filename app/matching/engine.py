@@ -131,7 +131,8 @@ def evidence(query: Query, document: Document) -> tuple[Evidence, ...]:
         return ()
     table = query.passages.vectors[mine] @ document.passages.vectors[theirs].astype(np.float32).T
     best = table.argmax(axis=0)
-    strength = table[best, np.arange(len(theirs))]
+    # Passages are kept in half precision: the cosine of equal ones may come out a little above 1.
+    strength = np.clip(table[best, np.arange(len(theirs))], -1, 1)
     found = []
     for column in np.lexsort((np.arange(len(theirs)), -np.round(strength, DECIMALS)))[:MAX_EVIDENCE]:
         own = _quote(query.text, query.passages, mine[int(best[column])])

@@ -99,7 +99,7 @@ class FaissIndex:
                 self._search(question, faiss.IDSelectorRange(int(run[0]), int(run[-1]) + 1), min(k, len(run)))
                 for run in np.split(rows, breaks)
             ]
-            if len(found) <= 3:
+            if len(found) == 1:
                 return found[0]
             positions = np.concatenate([pair[0] for pair in found])
             similarities = np.concatenate([pair[1] for pair in found])

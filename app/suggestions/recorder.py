@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app import log
-from app.db.session import Database
+from app.db.session import BUSY_TIMEOUT_MS, Database
+from app.errors import Unavailable
 from app.suggestions.repository import SuggestionRepository
 
 CHECKPOINT_S = 5.0
@@ -35,16 +36,27 @@ class RunRecorder:
         self._thread.start()
 
     def record(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
-        """Return once the run is kept; raises whatever the database raises."""
-        with self._lock:
-            try:
-                with self._database.record() as session:
-                    SuggestionRepository(session).add_run(run, suggestions)
-            except IntegrityError:
-                # A profile was deleted since it asked or was suggested: keep what a later deletion would have left.
-                with self._database.record() as session:
-                    SuggestionRepository(session).add_rest_of_run(run, suggestions)
+        """Return once the run is kept.
+
+        Raises `Unavailable` when too many wait behind a writer that holds the database, and whatever that raises.
+        """
+        # As patient as SQLite is: without a limit each would wait for the patience of all before it.
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT_MS / 1_000):
+            raise Unavailable("the database is busy")
+        try:
+            self._keep(run, suggestions)
+        finally:
+            self._lock.release()
         self._dirty.set()
+
+    def _keep(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            with self._database.record() as session:
+                SuggestionRepository(session).add_run(run, suggestions)
+        except IntegrityError:
+            # A profile was deleted since it asked or was suggested: keep what a later deletion would have left.
+            with self._database.record() as session:
+                SuggestionRepository(session).add_rest_of_run(run, suggestions)
 
     def close(self) -> None:
         """Stop the thread; what was recorded is kept already."""

@@ -160,6 +160,12 @@ class SuggestionAnswer(Answer):
 class DecisionInput(Wall):
     """What a person decided, and why."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"decision": "declined", "reason": "We already work with them.", "decided_by": "Marta Ruiz"}
+        }
+    )
+
     decision: Literal["accepted", "declined"]
     reason: Summary
     decided_by: Line | None = Field(

@@ -29,7 +29,7 @@ def environment(*, ours: bool) -> dict[str, str]:
     """Return the environment of a process that runs our code, or of one that a user would write."""
     kept = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
     path = os.pathsep.join([str(ROOT), str(SCRIPTS)])
-    return {**kept, **(ONE_THREAD if ours else {}), "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+    return {**kept, **(ONE_THREAD if ours else {}), "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
 
 
 def end(process: "subprocess.Popen[Any]") -> None:

@@ -1,7 +1,7 @@
 """Where the time of one request goes: Puente's own server, with clocks around its parts.
 
-Usage: python -m benchmark.split DATABASE PORT RESULT. The clocks are put on from outside, by wrapping functions; the product has none.
-When the server is ended it writes, for each request, the milliseconds of every part to RESULT.
+Usage: python -m benchmark.split DATABASE PORT RESULT. The clocks are put on from outside, by wrapping functions; the
+product has none. When the server is ended it writes, for each request, the seconds of every part to RESULT.
 
 Parts: `encode` (language, passages and vector of the question), `search` (the index: rules, product, order), `sql`
 (key, place in the change log, the candidates' rows, the record of the run), `explain` (scoring the database's rows

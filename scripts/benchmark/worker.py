@@ -1,8 +1,8 @@
 """A process that encodes, imports or searches on request, so that no library's threads disturb another's clock.
 
-Usage: python -m benchmark.worker ROLE [FOLDER]; one JSON object a line on standard input, one answer a line on standard output.
-Roles: `ours` (Puente's encoder and import), `plain` (sentence-transformers as it comes), `index` (search within a
-mask over the vectors in FOLDER).
+Usage: python -m benchmark.worker ROLE [FOLDER]; one JSON object a line on standard input, one answer a line on
+standard output. Roles: `ours` (Puente's encoder and import), `plain` (sentence-transformers as it comes), `index`
+(search within a mask over the vectors in FOLDER).
 """
 
 import json
@@ -49,9 +49,11 @@ def plain() -> Commands:
 
 def ours() -> Commands:
     """Return the commands of Puente's encoder and import."""
-    from app.matching.embedder import load_embedder  # noqa: PLC0415 - the other roles do without
+    from app import log  # noqa: PLC0415 - the other roles do without
+    from app.matching.embedder import load_embedder  # noqa: PLC0415 - idem
     from benchmark.load import Importer  # noqa: PLC0415 - idem
 
+    log.configure("WARNING")
     embedder = load_embedder()
     importers: dict[str, Importer] = {}
 

@@ -270,6 +270,15 @@ def test_evidence_quotes_the_nearest_passages_and_each_of_theirs_once() -> None:
     assert judge(kind, silent, [found], 1).candidates[0].evidence == ()
 
 
+def test_a_similarity_is_no_greater_than_a_cosine_can_be() -> None:
+    vector = np.full(DIM, DIM**-0.5, dtype=np.float32) * np.float32(1.0004)
+    known = Passages(((0, 3),), vector.reshape(1, -1), vector)
+    question = replace(query(vector), text="aaa", passages=known)
+    (found,) = judge(MATCH_KINDS["cluster-region"], question, [Document(1, "aaa", {}, known)], 1).candidates
+    assert found.evidence[0].similarity == 1
+    assert found.contributions[0].value == 1
+
+
 def test_rejections_add_up_in_order_of_label() -> None:
     assert list(total_rejected({"b": 1, "a": 2}, {"a": 1, "c": 3}).items()) == [("a", 3), ("b", 1), ("c", 3)]
     assert total_rejected() == {}

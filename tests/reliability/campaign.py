@@ -24,8 +24,8 @@ from app.profiles.tables import Profile
 from app.suggestions.projection import Projection
 from app.suggestions.tables import Decision, SuggestionRun
 from tests.reliability.content import OWNERS, File, Row, make_file, profile, words
-from tests.reliability.oracle import damage, divergence, read_stored, same_json
-from tests.reliability.service_process import API, PUENTE, ServiceProcess, copy_as_left, create_key
+from tests.reliability.oracle import damage, divergence, expected_shelves, read_stored, same_json
+from tests.reliability.service_process import API, PATIENCE_S, PUENTE, ServiceProcess, copy_as_left, create_key
 
 WRITERS = 2
 KEPT = ("kind", "title", "text", "ecosystems", "languages")
@@ -89,11 +89,11 @@ def write(client: httpx.Client, books: Books, rng: random.Random, name: str, sto
     number = 0
     while not stop.is_set():
         choice = rng.random()
-        if mine and choice < 0.2:  # noqa: PLR2004 - one request in five changes something
+        if mine and choice < 0.2:  # one request in five changes something
             title = rng.choice(sorted(mine))
             row, tag = mine.pop(title)
             headers, path = {"If-Match": tag}, f"{API}/profiles/{books.ids[title]}"
-            if choice < 0.05 and row["kind"] == "skill_need":  # noqa: PLR2004 - a few are deleted
+            if choice < 0.05 and row["kind"] == "skill_need":  # and a few of these delete
                 books.singles[title] = (row, None)
                 if _expect(books, client.delete(path, headers=headers), httpx.codes.NO_CONTENT):
                     books.singles[title] = (None,)
@@ -126,7 +126,7 @@ def ask(client: httpx.Client, books: Books, rng: random.Random, _: str, stop: th
             continue
         run = answer.json()
         books.runs.append(run)
-        if run["items"] and rng.random() < 0.3:  # noqa: PLR2004 - some are decided on at once
+        if run["items"] and rng.random() < 0.3:  # some are decided on at once
             decide(client, books, run["items"][0]["suggestion_id"])
 
 
@@ -168,8 +168,8 @@ class Campaign:
             for owner in OWNERS:
                 assert client.post(f"{API}/organisations", json=owner).status_code == httpx.codes.CREATED
 
-    def work(self, seconds: float, *, rows: int = ROWS, kill: bool = True) -> None:
-        """Import and write and ask for that long, or until the service dies by itself, and kill it."""
+    def work(self, seconds: float, *, rows: int = ROWS, dies: bool = False) -> None:
+        """Import and write and ask for that long, then kill the service; or until it dies by itself."""
         self._rounds += 1
         stop = threading.Event()
         works: list[Work] = [*[write] * WRITERS, ask]
@@ -180,10 +180,9 @@ class Campaign:
         for thread in threads:
             thread.start()
         try:
-            self._cut_off(lambda *_: self._import(seconds, rows), "", stop)
-            if kill:
-                self.service.kill()
-                self.kills += 1
+            self._cut_off(lambda *_: self._import(PATIENCE_S if dies else seconds, rows), "", stop)
+            self.service.wait() if dies else self.service.kill()
+            self.kills += 1
         finally:
             stop.set()
             for thread in threads:
@@ -203,18 +202,25 @@ class Campaign:
         until = time.monotonic() + seconds
         with self.service.client() as client:
             while time.monotonic() < until:
-                running = [name for name, job_id in self.books.jobs.items() if not self._progress(client, name, job_id)]
-                if not running:
+                if not self._running(client):
                     self._post_import(client, rows)
                 time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
 
     def _post_import(self, client: httpx.Client, rows: int) -> None:
-        number = len(self.books.files) + 1
-        file = make_file(self._seed, number, rows, "csv" if number % 2 else "jsonl")
-        self.books.files[file.name] = file
+        file = self.new_file("jsonl" if len(self.books.files) % 2 else "csv", rows)
         answer = client.post(f"{API}/imports", files={"file": (file.name, file.content)})
         if _expect(self.books, answer, httpx.codes.ACCEPTED):
             self.books.jobs[file.name] = answer.json()["id"]
+
+    def new_file(self, kind: str, rows: int) -> File:
+        """Return a new file to import, of that extension, and enter it in the books."""
+        file = make_file(self._seed, len(self.books.files) + 1, rows, kind)
+        self.books.files[file.name] = file
+        return file
+
+    def _running(self, client: httpx.Client) -> list[str]:
+        """Note the progress of every import and return which are not done."""
+        return [name for name, job_id in self.books.jobs.items() if not self._progress(client, name, job_id)]
 
     def _progress(self, client: httpx.Client, name: str, job_id: str) -> bool:
         """Note the progress of an import; return whether it is done."""
@@ -229,7 +235,7 @@ class Campaign:
         """Wait until the imports, which nobody told to go on, are done."""
         until = time.monotonic() + patience_s
         with self.service.client() as client:
-            while not all([self._progress(client, name, job_id) for name, job_id in self.books.jobs.items()]):
+            while self._running(client):
                 assert time.monotonic() < until, "an import did not go on after the kill"
                 time.sleep(POLL_S)
 
@@ -243,14 +249,13 @@ class Campaign:
         copy_as_left(self.path, self._copy.path.parent)
         model = self._embedder.model_key
         with self._copy.read() as session:
-            found = damage(session, model)
-            found += self._lost_singles(session) + self._lost_answers(session) + self._wrong_imports(session)
-        fresh = self._projection()
-        with self._copy.read() as session:
             stored = read_stored(session)
-            for name, index in (("the index that follows", self._follower), ("a new index", fresh)):
-                index.catch_up()
-                found += [f"{name}: {line}" for line in divergence(index, stored, model)]
+            found = damage(session, model, stored)
+            found += self._lost_singles(session) + self._lost_answers(session) + self._wrong_imports(session)
+        wanted = expected_shelves(stored, model)
+        for name, index in (("the index that follows", self._follower), ("a new index", self._projection())):
+            index.catch_up()
+            found += [f"{name}: {line}" for line in divergence(index, wanted)]
         self._copy.close()
         return found
 
@@ -288,7 +293,9 @@ class Campaign:
         changed = set(session.scalars(select(Profile.title).where(Profile.title.ilike("i%"), Profile.version != 1)))
         expected: set[str] = set()
         jobs = {job.arguments["name"]: job for job in session.scalars(select(Job))}
-        if any(job.state in UNFINISHED and job.progress < len(self.books.files[name].rows) for name, job in jobs.items()):
+        if any(
+            job.state in UNFINISHED and job.progress < len(self.books.files[name].rows) for name, job in jobs.items()
+        ):
             self.kills_within_import += 1
         for name, job_id in self.books.jobs.items():
             if name not in jobs or jobs[name].id != job_id:

@@ -26,6 +26,9 @@ LISTED = 5
 Facts = tuple[bytes, tuple[Any, ...]]
 """A vector's bytes and its facets in the order of `COLUMNS`."""
 
+Shelves = dict[str, dict[int, Facts]]
+"""By kind and key, what an index must hold."""
+
 
 class Stored(NamedTuple):
     """All profiles with their organisations, labels, vectors and tags, as SQL has them."""
@@ -40,9 +43,7 @@ def read_stored(session: Session) -> Stored:
     """Read everything, row by row and without the repositories."""
     labels: dict[int, list[tuple[str, date, date]]] = {}
     for row in session.execute(select(Label.__table__)).mappings():
-        labels.setdefault(row["organisation_pk"], []).append(
-            (row["level"], row["assessed_on"], row["valid_until"])
-        )
+        labels.setdefault(row["organisation_pk"], []).append((row["level"], row["assessed_on"], row["valid_until"]))
     organisations = {
         row["pk"]: OrganisationFacts(
             row["pk"],
@@ -58,9 +59,7 @@ def read_stored(session: Session) -> Stored:
     tags: dict[int, set[tuple[str, str]]] = {}
     for pk, scheme, code in session.execute(select(ProfileTag.profile_pk, ProfileTag.scheme, ProfileTag.code)):
         tags.setdefault(pk, set()).add((scheme, code))
-    embedded = select(
-        Embedding.profile_pk, Embedding.model_key, Embedding.content_hash, Embedding.vector
-    )
+    embedded = select(Embedding.profile_pk, Embedding.model_key, Embedding.content_hash, Embedding.vector)
     return Stored(
         {row["pk"]: row for row in session.execute(select(Profile.__table__)).mappings()},
         organisations,
@@ -69,14 +68,12 @@ def read_stored(session: Session) -> Stored:
     )
 
 
-def damage(session: Session, model_key: str) -> list[str]:
-    """Return what is broken in the file, dangling, or half written."""
+def damage(session: Session, model_key: str, stored: Stored | None = None) -> list[str]:
+    """Return what is broken in the file, dangling, or half written; `stored` spares reading it again."""
     found = [f"integrity_check: {line}" for (line,) in session.execute(text("PRAGMA integrity_check")) if line != "ok"]
     found += [f"foreign_key_check: {tuple(row)}" for row in session.execute(text("PRAGMA foreign_key_check"))]
-    stored = read_stored(session)
-    changed = set(
-        session.scalars(text("SELECT entity_pk FROM index_change WHERE entity_kind = 'profile'"))
-    )
+    stored = stored or read_stored(session)
+    changed = set(session.scalars(text("SELECT entity_pk FROM index_change WHERE entity_kind = 'profile'")))
     for pk, row in stored.profiles.items():
         if stored.tags.get(pk, set()) != _tags(row):
             found.append(f"profile {pk}: its codes are not those of its row")
@@ -86,7 +83,9 @@ def damage(session: Session, model_key: str) -> list[str]:
             found.append(f"profile {pk}: vectors {'without' if embedding else 'are missing for'} content")
         elif embedding is not None and embedding[0] != content_hash(content):
             found.append(f"profile {pk}: its vectors are those of another text")
-        if row["kind"] == "trainee" and row["text"] != trainee_text(_programme(stored, row), row["details"].get("skills", ())):
+        if row["kind"] == "trainee" and row["text"] != trainee_text(
+            _programme(stored, row), row["details"].get("skills", ())
+        ):
             found.append(f"profile {pk}: its text is not that of its programme and skills")
         if pk not in changed:
             found.append(f"profile {pk}: no change was noted for the index")
@@ -104,9 +103,9 @@ def _tags(row: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(scheme, code) for scheme, codes in named.items() for code in codes if code}
 
 
-def expected_shelves(stored: Stored, model_key: str) -> dict[str, dict[int, Facts]]:
+def expected_shelves(stored: Stored, model_key: str) -> Shelves:
     """Return by kind what the index must hold: the published profiles that have vectors."""
-    shelves: dict[str, dict[int, Facts]] = {}
+    shelves: Shelves = {}
     for pk, row in stored.profiles.items():
         embedding = stored.vectors.get((pk, model_key))
         if row["state"] == "published" and embedding is not None:
@@ -134,10 +133,9 @@ def shelf_contents(shelf: Shelf) -> Iterator[tuple[int, Facts]]:
         yield int(shelf.table.pks[row]), (vectors[row].astype("<f4").tobytes(), own)
 
 
-def divergence(projection: Projection, stored: Stored, model_key: str) -> list[str]:
+def divergence(projection: Projection, wanted: Shelves) -> list[str]:
     """Return how an index that has caught up differs from the database: keys, vectors (bitwise) and facets."""
     found: list[str] = []
-    wanted = expected_shelves(stored, model_key)
     for kind in sorted({*wanted, *projection._shelves}):
         shelf, rows = projection._shelves.get(kind), wanted.get(kind, {})
         held = list(shelf_contents(shelf)) if shelf is not None else []
@@ -150,12 +148,10 @@ def divergence(projection: Projection, stored: Stored, model_key: str) -> list[s
             found.append(f"{kind}: the shelf does not know its own keys")
         found += [f"{kind} {pk}: is not in the index" for pk in sorted(rows.keys() - known.keys())]
         found += [f"{kind} {pk}: is in the index and should not" for pk in sorted(known.keys() - rows.keys())]
-        for pk in sorted(rows.keys() & known.keys()):
+        for pk in sorted(pk for pk, facts in known.items() if pk in rows and rows[pk] != facts):
             if rows[pk][0] != known[pk][0]:
                 found.append(f"{kind} {pk}: another vector")
-            wrong = [
-                name for name, a, b in zip(COLUMNS, rows[pk][1], known[pk][1], strict=True) if a != b
-            ]
+            wrong = [name for name, a, b in zip(COLUMNS, rows[pk][1], known[pk][1], strict=True) if a != b]
             if wrong:
                 found.append(f"{kind} {pk}: other facets: {', '.join(wrong)}")
     return _some(found)
@@ -165,7 +161,7 @@ def check_index(projection: Projection, database: Database, model_key: str) -> l
     """Let the index catch up and return how it differs; nobody may write meanwhile."""
     projection.catch_up()
     with database.read() as session:
-        return divergence(projection, read_stored(session), model_key)
+        return divergence(projection, expected_shelves(read_stored(session), model_key))
 
 
 def _some(found: list[str]) -> list[str]:

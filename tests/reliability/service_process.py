@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -36,7 +36,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:  # noqa: B006 - not changed
+def environment(**extra: str) -> dict[str, str]:
     """Return the environment of a process of ours: the encoder without a model, no settings of the caller's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PUENTE_")}
     return {**kept, "PUENTE_MODEL": "hash", **extra}
@@ -66,6 +66,10 @@ def copy_as_left(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
+class DiedAtStartError(Exception):
+    """The service ended instead of getting ready; the message is its log."""
+
+
 class ServiceProcess:
     """`puente serve`, or something like it, on one database; `boots` are the seconds until it was ready."""
 
@@ -86,7 +90,7 @@ class ServiceProcess:
         self.kill()
 
     def start(self, **extra: str) -> None:
-        """Start it and wait until it says that it is ready."""
+        """Start it and wait until it says that it is ready; raises `DiedAtStartError` when it ends instead."""
         assert self._process is None
         port = free_port()
         self._url = f"http://127.0.0.1:{port}"
@@ -94,11 +98,13 @@ class ServiceProcess:
         self._output = self.log.open("ab")
         arguments = ["serve", "--empty", "--port", str(port), "--database", str(self.path)]
         self._process = subprocess.Popen(
-            [*self._command, *arguments], cwd=ROOT, env=environment(extra), stdout=self._output, stderr=self._output
+            [*self._command, *arguments], cwd=ROOT, env=environment(**extra), stdout=self._output, stderr=self._output
         )
         with self.client() as client:
             while True:
-                assert self._process.poll() is None, self.log.read_text()
+                if self._process.poll() is not None:
+                    self.wait()
+                    raise DiedAtStartError(self.log.read_text())
                 assert time.perf_counter() - begun < PATIENCE_S, self.log.read_text()
                 try:
                     answer = client.get("/ready")

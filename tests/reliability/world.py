@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 
 from app.db.session import Database
-from app.errors import PreconditionFailed
 from app.jobs.repository import JobRepository
 from app.jobs.runner import JobRunner
 from app.jobs.schemas import JobState
@@ -152,7 +151,9 @@ class World:
     def import_rows(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Import rows as POST /imports does and return the job's result."""
         content = "\n".join(
-            json.dumps({"organisation": OWNERS[OWNER_OF[row["kind"]]], **row}) if row["kind"] in OWNER_OF else json.dumps(row)
+            json.dumps({"organisation": OWNERS[OWNER_OF[row["kind"]]], **row})
+            if row["kind"] in OWNER_OF
+            else json.dumps(row)
             for row in rows
         )
         path = store_upload(BytesIO(content.encode()), self.path.parent / "uploads", limit=1_000_000)
@@ -186,9 +187,7 @@ class World:
         with closing(sqlite3.connect(copy)) as source, closing(sqlite3.connect(self.path)) as target:
             source.backup(target)
 
-    def search_differences(
-        self, projection: Projection, kind: MatchKind, query: Query, limit: int
-    ) -> list[str]:
+    def search_differences(self, projection: Projection, kind: MatchKind, query: Query, limit: int) -> list[str]:
         """Return how the service's ranking differs from judging every profile in the database."""
         with self.database.read() as session:
             rows = ProjectionRepository(session)
@@ -203,7 +202,9 @@ class World:
             ranking, _ = service._rank(kind, query, limit)
             wanted = kind.profile_kind(query.side.other)
             pks = list(session.scalars(select(Profile.pk).where(Profile.kind == wanted)))
-            everything = judge(kind, query, rows.documents(pks, self.embedder.model_key, with_labels=True), len(pks) + 1)
+            everything = judge(
+                kind, query, rows.documents(pks, self.embedder.model_key, with_labels=True), len(pks) + 1
+            )
         return ranking_differences(ranking, everything, limit)
 
 
@@ -225,6 +226,3 @@ def ranking_differences(ranking: Ranking, everything: Ranking, limit: int) -> li
     if len({candidate.document.pk for candidate in ranking.candidates}) != len(ranking.candidates):
         found.append("a profile stands twice")
     return found
-
-
-__all__ = ["OWNERS", "OWNER_OF", "Known", "Pending", "PreconditionFailed", "World", "ranking_differences"]
