@@ -65,9 +65,7 @@ def test_run_names_the_options_of_the_server() -> None:
 
 def test_no_start_reports_to_the_maker_of_onnxruntime() -> None:
     assert "\nexport ORT_DISABLE_TELEMETRY=1\n" in HELPER.read_text(encoding="utf-8")
-    stages = "\n".join(rest for word, rest in instructions() if word in {"ENV", "FROM"}).split(
-        "python:3.11-slim"
-    )
+    stages = "\n".join(rest for word, rest in instructions() if word in {"ENV", "FROM"}).split("python:3.11-slim")
     assert ["ORT_DISABLE_TELEMETRY=1" in stage for stage in stages] == [False, True, True]
 
 
@@ -338,9 +336,7 @@ def final_stage() -> dict[str, list[str]]:
 
 
 def test_docker_copies_what_is_there_and_what_the_context_holds() -> None:
-    kept = {
-        line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")
-    }
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     copied = {
         source
         for word, rest in instructions()

@@ -15,6 +15,8 @@ from app.matching.types import Facets, Query, Rows, Side
 
 Values = NDArray[np.float64]
 
+_IN_WORDS = {"nuts": "place", "eqf_level": "EQF level"}
+
 
 class Feature(Protocol):
     """Something that scores a pair."""
@@ -102,7 +104,8 @@ class PairFeature:
         theirs = facets.get(str(self.facet(query.side.other)))
         if mine is None or theirs is None:
             whose = query.side if mine is None else query.side.other
-            return f"Not known: the {whose} gives no {self.facet(whose)}."
+            facet = str(self.facet(whose))
+            return f"Not known: the {whose} gives no {_IN_WORDS.get(facet, facet.replace('_', ' '))}."
         return self.explain(*self._pair(mine, theirs, query.side))
 
     @staticmethod

@@ -29,15 +29,9 @@ from app.matching.embedder import (
 )
 
 PROJECT = Path(__file__).resolve().parents[2]
-TEXTS = [
-    "Robótica para astilleros",
-    "",
-    "   ",
-    "Two apprentices for CNC machining wanted from September; English B1 is enough.",
-    "ciclo formativo de automatización " * 120,
-    "😀",
-    "Hydrogen buses on hilly routes",
-]
+NEED = "Two apprentices for CNC machining wanted from September; English B1 is enough."
+LONG = "ciclo formativo de automatización " * 120
+TEXTS = ["Robótica para astilleros", "", "   ", NEED, LONG, "😀", "Hydrogen buses on hilly routes"]
 
 
 def source_folder() -> Path:

@@ -53,9 +53,7 @@ def test_label_levels_are_ordered_by_worth_not_by_letter() -> None:
         assert silver < "copper"
 
 
-@pytest.mark.parametrize(
-    "code", ["00", "06", "10", "061", "0613", "0611", "104", "1041", "018", "070", "0888"]
-)
+@pytest.mark.parametrize("code", ["00", "06", "10", "061", "0613", "0611", "104", "1041", "018", "070", "0888"])
 def test_isced_f(code: str) -> None:
     assert codes.is_isced_f(code)
     assert codes.isced_f_label(code)

@@ -337,9 +337,7 @@ def test_two_decimals_come_back(number: Decimal, mark: str) -> None:
     number=st.integers(1, 10**9),
     separator=SEPARATORS,
     words=st.sampled_from([("more than", AT_LEAST), ("hasta", AT_MOST), ("cerca de", ABOUT), ("", EXACT)]),
-    unit=st.sampled_from(
-        [(" inhabitants", "people"), (" %", "%"), (" horas", "hours"), (" €", "EUR"), ("", None)]
-    ),
+    unit=st.sampled_from([(" inhabitants", "people"), (" %", "%"), (" horas", "hours"), (" €", "EUR"), ("", None)]),
     year=st.integers(1990, 2099),
 )
 def test_everything_together(

@@ -73,7 +73,7 @@ TEXTS = {
     "fr": "Nous cherchons des apprentis pour l'entretien de nos machines agricoles.",
     "no": "Vi søker elever som vil lære å vedlikeholde maskinene på sagbruket vårt.",
     "mt": "Qegħdin infittxu studenti li jixtiequ jitgħallmu jaħdmu magħna fil-fabbrika.",
-    "el": "Αναζητούμε μαθητευόμενους για τη συντήρηση των μηχανημάτων μας.",  # noqa: RUF001 - Greek
+    "el": "Αναζητούμε μαθητευόμενους για τη συντήρηση των μηχανημάτων μας.",
 }
 
 

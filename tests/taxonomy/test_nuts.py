@@ -8,9 +8,7 @@ from app.taxonomy import nuts
 NUTS_2021 = Path(__file__).parents[3] / "shared" / "data" / "nuts" / "nuts2021.tsv"
 
 
-@pytest.mark.parametrize(
-    "code", ["ES", "ES6", "ES61", "ES617", "ES13", "PT11", "EL30", "ITI3", "NO0", "TR", "ESZZZ"]
-)
+@pytest.mark.parametrize("code", ["ES", "ES6", "ES61", "ES617", "ES13", "PT11", "EL30", "ITI3", "NO0", "TR", "ESZZZ"])
 def test_codes_of_both_versions(code: str) -> None:
     assert nuts.is_nuts(code, "2021")
     assert nuts.is_nuts(code, "2024")
@@ -18,9 +16,7 @@ def test_codes_of_both_versions(code: str) -> None:
     assert nuts.successors(code) == (code,)
 
 
-@pytest.mark.parametrize(
-    "code", ["PT16", "PT17", "PT18", "PT16J", "NL31", "LV007", "NO082", "UK", "UKI", "UKI31"]
-)
+@pytest.mark.parametrize("code", ["PT16", "PT17", "PT18", "PT16J", "NL31", "LV007", "NO082", "UK", "UKI", "UKI31"])
 def test_codes_of_2021_only(code: str) -> None:
     assert nuts.nuts_versions(code) == ("2021",)
     assert nuts.is_prefix(code)
@@ -32,9 +28,7 @@ def test_codes_of_2024_only(code: str) -> None:
     assert nuts.is_nuts(code)
 
 
-@pytest.mark.parametrize(
-    "code", ["", "E", "es61", "ES99", "GR30", "GB", "US", "ES6177", " ES61", "ES61 ", "PT1Á"]
-)
+@pytest.mark.parametrize("code", ["", "E", "es61", "ES99", "GR30", "GB", "US", "ES6177", " ES61", "ES61 ", "PT1Á"])
 def test_what_is_no_code(code: str) -> None:
     assert not nuts.is_nuts(code, "2021")
     assert not nuts.is_nuts(code, "2024")
@@ -133,9 +127,7 @@ def test_agrees_with_the_list_of_gisco() -> None:
     # GISCO's 2024 codes come from overlaying maps, ours from the official table: slivers differ.
     with_codes = [row for row in rows if row["nuts2024_codes"]]
     different = {
-        row["code"]
-        for row in with_codes
-        if set(row["nuts2024_codes"].split(",")) != set(nuts.successors(row["code"]))
+        row["code"] for row in with_codes if set(row["nuts2024_codes"].split(",")) != set(nuts.successors(row["code"]))
     }
     assert different == {"DEG09", "DEG0P", "ITI", "ITI3", "ITI31", "RO315"}
     for row in with_codes:

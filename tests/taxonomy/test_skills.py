@@ -103,13 +103,9 @@ def test_languages_of_esco_join(tmp_path: Path) -> None:
 
 def test_reads_our_json(tmp_path: Path) -> None:
     path = tmp_path / "own.json"
-    listed = [
-        {"id": "acme:graft", "labels": {"es": "injertar"}, "alt": {"es": ["injerto"]}, "description": "x"}
-    ]
+    listed = [{"id": "acme:graft", "labels": {"es": "injertar"}, "alt": {"es": ["injerto"]}, "description": "x"}]
     path.write_text(json.dumps(listed), encoding="utf-8")
-    assert load_skills(path).find_skill("Injerto") == Skill(
-        "acme:graft", {"es": "injertar"}, {"es": ("injerto",)}, "x"
-    )
+    assert load_skills(path).find_skill("Injerto") == Skill("acme:graft", {"es": "injertar"}, {"es": ("injerto",)}, "x")
 
 
 @pytest.mark.parametrize(
