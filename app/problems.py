@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from fastapi_problem.handler import (
     ExceptionHandler,
     add_exception_handler,
@@ -23,7 +24,7 @@ from app.matching.embedder import EmbedderBusyError
 from app.wall import safe_errors
 
 _FULL = ("disk is full", "readonly database", "disk I/O error")
-_UNREADABLE = 400
+_UNREADABLE, _NOT_ALLOWED = 400, 405
 _TITLES = {_UNREADABLE: "The request cannot be read", 404: "Not found", 405: "This method is not allowed here"}
 _FIELD_ERROR = {
     "title": "FieldError",
@@ -42,11 +43,20 @@ def _validation(_: ExceptionHandler, _request: Request, error: Exception) -> Pro
     return InvalidInput(errors=safe_errors(list(errors)))
 
 
-def _http(_: ExceptionHandler, _request: Request, error: Exception) -> Problem:
+def _allowed(request: Request) -> list[str]:
+    """Return every method of the path that was asked for: the router names only those of the first route it met."""
+    contexts = (context for context in iter_route_contexts(request.app.routes) if context.path_regex is not None)
+    methods = (context.methods or () for context in contexts if context.path_regex.match(request.scope["path"]))
+    return sorted(set().union(*methods))
+
+
+def _http(_: ExceptionHandler, request: Request, error: Exception) -> Problem:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == PayloadTooLarge.http_status:
         return PayloadTooLarge()
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status == _NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
     # All that answers 400 is a body that breaks off or holds too many parts.
     extra: dict[str, Any] = {}
     if status == _UNREADABLE:

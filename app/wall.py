@@ -7,10 +7,10 @@ lines are stripped and normalised to NFC.
 
 import re
 import unicodedata
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_serializer
 from pydantic_core import ErrorDetails
 
 from app.errors import FieldError, field_path
@@ -43,6 +43,15 @@ class Answer(BaseModel):
     """Base of every output schema."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, from_attributes=True)
+
+    # The tables keep UTC without saying so; RFC 3339, which JSON Schema's date-time is, wants it said.
+    @field_serializer("created_at", "updated_at", check_fields=False)
+    def _in_utc(self, moment: datetime) -> datetime:
+        return moment.replace(tzinfo=UTC)
+
+    @field_serializer("finished_at", check_fields=False)
+    def _in_utc_if_any(self, moment: datetime | None) -> datetime | None:
+        return moment and moment.replace(tzinfo=UTC)
 
 
 def _clean(value: str) -> str:

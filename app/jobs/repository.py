@@ -1,6 +1,6 @@
 """The only place that reads and writes the table of jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select, update
@@ -36,9 +36,12 @@ class JobRepository(Repository):
             statement = statement.where(Job.state == state)
         return keyset_page(self.session, statement, limit=limit, cursor=cursor)
 
-    def unfinished(self) -> list[str]:
-        """Return the ids of the jobs that wait or were interrupted, the oldest first."""
-        return list(self.session.scalars(select(Job.id).where(Job.state.in_(UNFINISHED)).order_by(Job.pk)))
+    def unfinished(self, kinds: Collection[str] | None = None) -> list[str]:
+        """Return the ids of the jobs (of those kinds) that wait or were interrupted, the oldest first."""
+        statement = select(Job.id).where(Job.state.in_(UNFINISHED)).order_by(Job.pk)
+        if kinds is not None:
+            statement = statement.where(Job.kind.in_(kinds))
+        return list(self.session.scalars(statement))
 
     def change(
         self, id_: str, values: Mapping[str, Any], *, states: tuple[str, ...], progress: int | None = None

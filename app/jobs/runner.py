@@ -46,9 +46,9 @@ class JobRunner:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="jobs")
 
     def start(self) -> None:
-        """Take up the jobs that wait or were interrupted."""
+        """Take up the jobs that wait or were interrupted; those of other kinds are somebody else's."""
         with self._database.read() as session:
-            waiting = JobService(JobRepository(session)).unfinished()
+            waiting = JobService(JobRepository(session)).unfinished(list(self._tasks))
         for job_id in waiting:
             self.submit(job_id)
 

@@ -1,6 +1,7 @@
 """Create jobs, follow them, and move them on."""
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from app.db.base import now
@@ -47,9 +48,9 @@ class JobService:
         rows, following = self._repository.page(kind=kind, state=state, limit=limit, cursor=cursor)
         return JobPage(items=[JobAnswer.model_validate(row) for row in rows], next=following)
 
-    def unfinished(self) -> list[str]:
-        """Return the ids of the jobs that wait or were interrupted, the oldest first."""
-        return self._repository.unfinished()
+    def unfinished(self, kinds: Collection[str] | None = None) -> list[str]:
+        """Return the ids of the jobs (of those kinds) that wait or were interrupted, the oldest first."""
+        return self._repository.unfinished(kinds)
 
     def start(self, id_: str) -> Job:
         """Return the job, now running unless it has ended before; raises `NotFound`."""

@@ -58,7 +58,7 @@ class Column:
 
     def apply(self, function: Callable[[Any], float | bool], rows: Rows, dtype: type) -> NDArray[Any]:
         """Return `function(value)` for each of `rows`, calling it once per distinct value."""
-        codes = self._codes if len(rows) == len(self._codes) else self._codes[rows]
+        codes = self._codes[rows]
         if len(self.values) <= len(codes):
             table: NDArray[Any] = np.fromiter((function(value) for value in self.values), dtype, len(self.values))
             return np.asarray(table[codes])

@@ -165,6 +165,24 @@ class ProfileRepository(Repository):
         statement = _whole(select(Profile)).where(Profile.programme_pk == programme_pk).order_by(Profile.pk)
         return list(self.session.scalars(statement))
 
+    def versions(self, pks: Sequence[int]) -> dict[int, int]:
+        """Return the version of each of those profiles; what is gone is absent."""
+        found: dict[int, int] = {}
+        for start in range(0, len(pks), CHUNK):
+            chosen = Profile.pk.in_(pks[start : start + CHUNK])
+            rows = self.session.execute(select(Profile.pk, Profile.version).where(chosen))
+            found.update((pk, version) for pk, version in rows)
+        return found
+
+    def followers(self, pks: Sequence[int]) -> dict[int, set[int]]:
+        """Return the keys of the trainees of each of those training offers; one without any is absent."""
+        found: dict[int, set[int]] = {}
+        for start in range(0, len(pks), CHUNK):
+            chosen = Profile.programme_pk.in_(pks[start : start + CHUNK])
+            for programme, pk in self.session.execute(select(Profile.programme_pk, Profile.pk).where(chosen)):
+                found.setdefault(int(programme or 0), set()).add(pk)
+        return found
+
     def hashes(self, pks: Sequence[int], model_key: str) -> dict[int, str]:
         """Return the content hash under which each profile was embedded with that model."""
         found: dict[int, str] = {}

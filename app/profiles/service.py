@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.db.base import public_id
-from app.errors import FieldError, InvalidInput, NotFound, PreconditionFailed
+from app.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed
 from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
 from app.matching.kinds import ProfileKind
@@ -54,6 +54,8 @@ class Prepared:
     pk: int | None = None
     version: int = 0
     dependants: tuple["Prepared", ...] = ()
+    programme: tuple[int, int] | None = None
+    """Key and version of the training offer that a trainee's text was made of."""
 
     @property
     def new(self) -> bool:
@@ -215,8 +217,10 @@ class ProfileService:
     def store(self, write: ProfileRepository, prepared: Sequence[Prepared]) -> list[int]:
         """Write what was prepared in the running transaction; return the keys in order.
 
-        Raises `Conflict` when a ref was taken meanwhile, `PreconditionFailed` when a profile changed meanwhile.
+        Raises `Conflict` when a ref was taken or a programme and its trainees changed meanwhile, `PreconditionFailed`
+        when a profile changed meanwhile.
         """
+        self._check_programmes(write, prepared)
         fresh = [item for item in prepared if item.new]
         new_pks = write.insert([{**item.values, "version": 1} for item in fresh])
         pk_of = dict(zip((id(item) for item in fresh), new_pks, strict=True))
@@ -240,6 +244,20 @@ class ProfileService:
         if dependants:
             self.store(write, dependants)
         return pks
+
+    @staticmethod
+    def _check_programmes(write: ProfileRepository, prepared: Sequence[Prepared]) -> None:
+        """Raise `Conflict` unless trainees are written from what their programmes are, and these know them all."""
+        followed = {item.programme[0]: item.programme[1] for item in prepared if item.programme is not None}
+        offers = {
+            item.pk: {dependant.pk for dependant in item.dependants}
+            for item in prepared
+            if item.pk is not None and item.values["kind"] == ProfileKind.TRAINING_OFFER
+        }
+        if (followed and write.versions(list(followed)) != followed) or (
+            offers and write.followers(list(offers)) != {pk: own for pk, own in offers.items() if own}
+        ):
+            raise Conflict("the programme or its trainees changed meanwhile: try again")
 
     def _existing(self, items: Sequence[ProfileFields], owners: Mapping[str, Owner]) -> dict[int, Profile]:
         """Return, by position, the stored profile that an item is a new version of."""
@@ -284,6 +302,7 @@ class ProfileService:
                 draft.pk,
                 draft.version,
                 tuple(finished(dependant) for dependant in draft.dependants),
+                draft.programme,
             )
 
         return [finished(draft) if isinstance(draft, Prepared) else draft for draft in ready]
@@ -354,6 +373,7 @@ def _draft(item: ProfileFields, owner: Owner, programme: Profile | None, existin
         None,
         existing.pk if existing else None,
         existing.version if existing else 0,
+        programme=(programme.pk, programme.version) if programme else None,
     )
 
 

@@ -35,7 +35,9 @@ class SuggestionFilters(Wall):
         default=[], description="Industrial ecosystems or NACE codes."
     )
     languages: Languages = []
-    eqf_levels: Annotated[list[EqfLevel], Field(max_length=8), AfterValidator(unique)] = []
+    eqf_levels: Annotated[
+        list[Annotated[EqfLevel, Field(strict=True)]], Field(max_length=8), AfterValidator(unique)
+    ] = []
     label_min: LabelLevel | None = Field(default=None, description="Least ECEI label of its organisation.")
     valid_on: ReasonableDate | None = Field(default=None, description="Day on which the label must be valid.")
     starts_on: ReasonableDate | None = Field(default=None, description="Takes place on or after this day.")
@@ -74,7 +76,7 @@ class SuggestionQuestion(Wall):
     )
     language: Language | None = Field(default=None, description="Of the text; detected when it is not given.")
     filters: SuggestionFilters = SuggestionFilters()
-    limit: Annotated[int, Field(ge=1, le=100)] = 10
+    limit: Annotated[int, Field(ge=1, le=100, strict=True)] = 10
 
 
 class Status(StrEnum):

@@ -21,6 +21,7 @@ from app.matching.embedder import Embedder
 from app.matching.kinds import MATCH_KINDS
 from app.matching.types import Facets, Filters, Query, Side
 from app.profiles.schemas import TRANSITIONS, ProfileState
+from app.suggestions.projection import Projection
 from tests.reliability.oracle import check_index, damage
 from tests.reliability.world import OWNERS, Known, Pending, World
 
@@ -69,6 +70,10 @@ def asked(embedder: Embedder, side: Side, text: str, facets: Facets | None = Non
     return Query(side, text, passages, facets or {}, TODAY, Filters(**filters))
 
 
+def _nothing(found: list[str]) -> None:
+    assert not found, "; ".join(found)
+
+
 class Histories(RuleBasedStateMachine):
     """Any history of one database, with two indexes over it."""
 
@@ -88,9 +93,9 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            assert check_index(self.other, self.world.database, self.embedder.model_key) == []
+            self._compare(self.other)
             with self.world.database.read() as session:
-                assert damage(session, self.embedder.model_key) == []
+                _nothing(damage(session, self.embedder.model_key))
         finally:
             self.world.close()
             self.folder.cleanup()
@@ -259,7 +264,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def other_worker_looks(self) -> None:
-        assert check_index(self.other, self.world.database, self.embedder.model_key) == []
+        self._compare(self.other)
 
     @rule(
         name=kind_of_match,
@@ -276,19 +281,22 @@ class Histories(RuleBasedStateMachine):
             filters["countries"] = frozenset({"ES"})
         query = asked(self.embedder, Side(side), text, **filters)
         for index in (self.index, self.other):
-            assert self.world.search_differences(index, MATCH_KINDS[name], query, limit) == []
+            _nothing(self.world.search_differences(index, MATCH_KINDS[name], query, limit))
 
     @invariant()
     def the_index_is_the_database(self) -> None:
-        assert check_index(self.index, self.world.database, self.embedder.model_key) == []
+        self._compare(self.index)
 
     @invariant()
     def the_search_is_exact(self) -> None:
         for kind in MATCH_KINDS.values():
             query = asked(self.embedder, Side.SEEKER, TEXTS[0], {"skills": frozenset(SKILLS[:2]), "nuts": "ES61"})
-            assert self.world.search_differences(self.index, kind, query, 3) == []
+            _nothing(self.world.search_differences(self.index, kind, query, 3))
 
     # --- helpers ------------------------------------------------------------
+
+    def _compare(self, index: Projection) -> None:
+        _nothing(check_index(index, self.world.database, self.embedder.model_key))
 
     def _pick(self, pick: int) -> Known:
         known = self.world.known()

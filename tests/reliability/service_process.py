@@ -73,7 +73,7 @@ class DiedAtStartError(Exception):
 class ServiceProcess:
     """`puente serve`, or something like it, on one database; `boots` are the seconds until it was ready."""
 
-    def __init__(self, path: Path, key: str, command: Sequence[str] = PUENTE) -> None:
+    def __init__(self, path: Path, key: str = "", command: Sequence[str] = PUENTE) -> None:
         self.path = path
         self.log = path.with_name("service.log")
         self.boots: list[float] = []
@@ -91,29 +91,39 @@ class ServiceProcess:
 
     def start(self, **extra: str) -> None:
         """Start it and wait until it says that it is ready; raises `DiedAtStartError` when it ends instead."""
+        begun = time.perf_counter()
+        self.launch("--empty", **extra)
+        self.until_ready()
+        self.boots.append(time.perf_counter() - begun)
+
+    def launch(self, *options: str, **extra: str) -> None:
+        """Start it with options of its command line and variables of its environment."""
         assert self._process is None
         port = free_port()
         self._url = f"http://127.0.0.1:{port}"
-        begun = time.perf_counter()
         self._output = self.log.open("ab")
-        arguments = ["serve", "--empty", "--port", str(port), "--database", str(self.path)]
+        arguments = ["serve", *options, "--port", str(port), "--database", str(self.path)]
         self._process = subprocess.Popen(
             [*self._command, *arguments], cwd=ROOT, env=environment(**extra), stdout=self._output, stderr=self._output
         )
+
+    def until_ready(self) -> None:
+        """Wait until it says that it is ready; raises `DiedAtStartError`."""
+        assert self._process is not None
+        until = time.monotonic() + PATIENCE_S
         with self.client() as client:
             while True:
                 if self._process.poll() is not None:
                     self.wait()
                     raise DiedAtStartError(self.log.read_text())
-                assert time.perf_counter() - begun < PATIENCE_S, self.log.read_text()
+                assert time.monotonic() < until, self.log.read_text()
                 try:
                     answer = client.get("/ready")
                 except httpx.TransportError:
                     time.sleep(0.02)
                     continue
                 assert answer.status_code == httpx.codes.OK, answer.text
-                break
-        self.boots.append(time.perf_counter() - begun)
+                return
 
     def client(self) -> httpx.Client:
         """Return a client of it with a writer's key; close it."""

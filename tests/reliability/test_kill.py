@@ -17,12 +17,21 @@ from pathlib import Path
 from app.matching.embedder import Embedder
 from tests.reliability.campaign import Campaign
 from tests.reliability.naive import VARIABLE
-from tests.reliability.service_process import NAIVE, PATIENCE_S, PUENTE, ROOT, DiedAtStartError, environment
+from tests.reliability.service_process import (
+    NAIVE,
+    PATIENCE_S,
+    PUENTE,
+    ROOT,
+    DiedAtStartError,
+    ServiceProcess,
+    environment,
+)
 
 SEED = 20261123
 KILLS = 50 if os.environ.get("PUENTE_RELIABILITY") == "nightly" else 10
 SHORTEST_S, LONGEST_S = 0.05, 0.6
 BOOT_S = 5.0
+TERRITORY = ROOT / "scripts" / "territory"
 
 
 def test_ten_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, hash_embedder: Embedder) -> None:
@@ -93,6 +102,41 @@ def test_the_harness_sees_an_index_in_a_file_diverge(tmp_path: Path, hash_embedd
         f"naive index: {sum(map(bool, lost))} of {len(lost)} kills seen; of 20 looked for, lost {lost} (-1: unreadable)"
     )
     assert lost[0] != 0
+
+
+def number(path: Path, statement: str) -> int:
+    """Return the one number that `statement` finds; 0 while there is no such table yet."""
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            return int(connection.execute(statement).fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+
+PROFILES = "SELECT count(*) FROM profile"
+OPEN_IMPORTS = "SELECT count(*) FROM job WHERE kind = 'import' AND state IN ('queued', 'running')"
+
+
+def test_a_first_start_that_was_killed_loads_the_rest_later(tmp_path: Path) -> None:
+    rows = [json.loads(line) for file in TERRITORY.glob("*.jsonl") for line in file.read_text().splitlines()]
+    wanted = sum("organisation" in row for row in rows)
+    path = tmp_path / "puente.db"
+    with ServiceProcess(path) as service:
+        service.launch()
+        until = time.monotonic() + PATIENCE_S
+        while not number(path, PROFILES):
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        service.kill()
+        assert number(path, PROFILES) < wanted, "the kill came too late"
+        for options in (["--empty"], []):  # a start without the territory does not give up what is still to be loaded
+            service.launch(*options)
+            service.until_ready()
+            while number(path, OPEN_IMPORTS):
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            service.kill()
+    assert number(path, PROFILES) == wanted
 
 
 class CommandLineImport:
