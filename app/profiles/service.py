@@ -5,7 +5,7 @@ row, codes, vectors and change in one transaction.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -294,16 +294,8 @@ class ProfileService:
         )
 
         def finished(draft: Prepared) -> Prepared:
-            return Prepared(
-                draft.values,
-                draft.codes,
-                draft.content,
-                vectors.get(id(draft)),
-                draft.pk,
-                draft.version,
-                tuple(finished(dependant) for dependant in draft.dependants),
-                draft.programme,
-            )
+            dependants = tuple(finished(dependant) for dependant in draft.dependants)
+            return replace(draft, vectors=vectors.get(id(draft)), dependants=dependants)
 
         return [finished(draft) if isinstance(draft, Prepared) else draft for draft in ready]
 
@@ -319,7 +311,7 @@ class ProfileService:
             values["eqf_level"],
         )
         trainees = tuple(_redraft(trainee, facts) for trainee in self._read.trainees_of(draft.pk))
-        return Prepared(draft.values, draft.codes, draft.content, None, draft.pk, draft.version, trainees)
+        return replace(draft, dependants=trainees)
 
 
 def _owner_errors(item: ProfileFields, owner: Owner | None) -> list[FieldError]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -73,7 +73,8 @@ class VectorIndexContract:
         for k in (1, 10, 100, 1000, 5000):
             self.check(stored, query, rows, k)
 
-    @settings(deadline=None)
+    # One contract, inherited by each index: that is the several executors.
+    @settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
     @given(
         seed=st.integers(0, 2**32 - 1),
         alive=st.lists(st.booleans(), max_size=60),
