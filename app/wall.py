@@ -143,7 +143,8 @@ def safe_errors(errors: list[ErrorDetails], *, prefix: tuple[str, ...] = ()) -> 
     listed = []
     for error in errors[:MAX_ERRORS]:
         reason = _ECHOING.get(error["type"]) or error["msg"].removeprefix("Value error, ")
-        # The place in broken JSON is no field.
+        # No fields are the place in broken JSON, and pydantic's names of a union's members, such as `str-enum[Kind]`.
         place = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
+        place = tuple(part for part in place if "[" not in str(part))
         listed.append(FieldError(field=field_path((*prefix, *place)), reason=reason[:200]))
     return listed

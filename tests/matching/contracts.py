@@ -34,6 +34,8 @@ MASKS: dict[str, Callable[[np.random.Generator, int], NDArray[np.bool_]]] = {
     "all": lambda _, n: np.ones(n, dtype=bool),
     "none": lambda _, n: np.zeros(n, dtype=bool),
     "one run": lambda rng, n: np.roll(np.arange(n) < n // 3, int(rng.integers(0, n // 2 + 1))),
+    "two runs": lambda _, n: (np.arange(n) < n // 4) | (np.arange(n) > n // 2),
+    "three runs": lambda _, n: (np.arange(n) // max(1, n // 5)) % 2 == 0,
     "some runs": lambda rng, n: (np.arange(n) // max(1, n // 9)) % 2 == rng.integers(2),
     "half": lambda rng, n: rng.random(n) < 0.5,
     "few": lambda rng, n: rng.random(n) < 0.01,

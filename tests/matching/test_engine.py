@@ -124,6 +124,23 @@ def test_it_goes_as_deep_as_it_must(
             np.testing.assert_allclose([score[pk] for pk in proposal.pks], best, atol=1.01e-4)
 
 
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("count", [100, 1500])
+def test_what_is_first_by_score_is_found_however_far_by_meaning(count: int, side: Side) -> None:
+    """Hundreds are nearer in meaning, and would fill the first search; one has everything else in common."""
+    common = {"nuts": "ES61", "sectors": frozenset({"digital"}), "regions_sought": frozenset({"ES61"})}
+    axes = np.eye(DIM, dtype=np.float32)
+    near, far = 0.6 * axes[0] + 0.8 * axes[1], 0.5 * axes[0] + np.float32(0.75**0.5) * axes[2]
+    documents = [document(pk, near, {"nuts": "PT11"}) for pk in range(1, count)]
+    documents.append(document(count, far, common))
+    kind = MATCH_KINDS["cluster-region"]
+    for limit in (1, 10, 50):
+        proposal = propose(shelf_of(documents), kind, query(axes[0], common, side), limit)
+        assert proposal.pks == (count, *range(1, limit))
+        unknowing = propose(shelf_of(documents), kind, query(axes[0], {}, side), limit)
+        assert unknowing.pks == tuple(range(1, limit + 1))
+
+
 @pytest.mark.parametrize("place", [0, 5000, 10_000])
 @pytest.mark.parametrize("similarity", ["opposite", "orthogonal"])
 def test_an_only_eligible_profile_among_ten_thousand_near_ones(place: int, similarity: str) -> None:

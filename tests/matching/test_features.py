@@ -81,13 +81,17 @@ def test_values_and_words(feature: PairFeature, seeker: Any, offer: Any, value: 
     "feature", [same_region(), region_sought(), shared_sectors(), shared_language(), skill_coverage(), level_fit()]
 )
 def test_what_is_unknown_is_worth_nothing_and_said_to_be_unknown(feature: PairFeature) -> None:
+    in_words = {
+        "nuts": "place", "eqf_level": "EQF level", "regions_sought": "regions sought", "sectors": "sectors",
+        "languages": "languages", "skills": "skills",
+    }  # fmt: skip
     known = 5 if feature.name == "level_fit" else codes("ES61")
     value, words = value_and_words(feature, None, known)
     assert value == 0
-    assert words == f"Not known: the seeker gives no {feature.seeker_facet}."
+    assert words == f"Not known: the seeker gives no {in_words[feature.seeker_facet]}."
     value, words = value_and_words(feature, known, None)
     assert value == 0
-    assert words == f"Not known: the offer gives no {feature.offer_facet}."
+    assert words == f"Not known: the offer gives no {in_words[feature.offer_facet]}."
     assert feature.sentence.endswith(".")
 
 
