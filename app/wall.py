@@ -84,7 +84,8 @@ def unique(values: list[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def _not_a_bool(value: Any) -> Any:
+def not_a_bool(value: Any) -> Any:
+    """Refuse true and false, which Python would count as 1 and 0."""
     if isinstance(value, bool):
         msg = "must be a whole number"
         raise ValueError(msg)  # noqa: TRY004 - pydantic turns ValueError into a field error
@@ -128,7 +129,7 @@ WebAddress = Annotated[
 ]
 """An http or https address; it is shown, never fetched."""
 
-Count = Annotated[int, BeforeValidator(_not_a_bool), Field(ge=1, le=1_000_000)]
+Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(not_a_bool)]
 """A whole number of at least one."""
 
 ReasonableDate = Annotated[date, BeforeValidator(_written_day), Field(ge=date(1990, 1, 1), le=date(2199, 12, 31))]

@@ -103,14 +103,12 @@ class Bench:
 
     def run(self) -> None:
         """Run every section that is wanted."""
-        with Worker("ours") as ours:
-            if self._wants("encoder") or self._wants("ingest"):
-                with Worker("plain") as plain:
-                    self._texts(ours, plain)
-            sizes = [*self._options.sizes, *([1_000_000] if self._options.million else [])]
-            if self._wants("search") or self._wants("request"):
-                for size in dict.fromkeys(sizes):
-                    self._size(size, ours)
+        if self._wants("encoder") or self._wants("ingest"):
+            with Worker("ours") as ours, Worker("plain") as plain:
+                self._texts(ours, plain)
+        if self._wants("search") or self._wants("request"):
+            for size in dict.fromkeys([*self._options.sizes, *([1_000_000] if self._options.million else [])]):
+                self._size(size)
 
     def _wants(self, section: str) -> bool:
         return self._options.only in {None, section}
@@ -125,7 +123,7 @@ class Bench:
             measure.ingest(self.report, self._corpus, ours, plain, folder, self._effort)
             self._tidy(folder)
 
-    def _size(self, size: int, ours: Worker) -> None:
+    def _size(self, size: int) -> None:
         say(f"{size:,} profiles …")
         rows = self._corpus.documents(size)
         folder = self._folder(f"size-{size}")
@@ -143,7 +141,7 @@ class Bench:
                 key = self._load(size, database, rows, vectors)
                 say("  requests over HTTP …")
                 setting = Setting(size, rows, vectors.vectors, folder, database, key)
-                requests(self.report, setting, self._corpus, ours, index, self._embedder, self._effort)
+                requests(self.report, setting, self._corpus, index, self._embedder, self._effort)
         self._tidy(folder)
 
     def _load(self, size: int, database: Path, rows: list[Row], vectors: Embedded) -> str:

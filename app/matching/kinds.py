@@ -59,6 +59,9 @@ class MatchKind:
 
     def __post_init__(self) -> None:
         total = sum(weight for _, weight in self.features)
+        if any(weight <= 0 for _, weight in self.features):
+            msg = f"{self.name} has a weight that is not above 0"
+            raise ValueError(msg)
         if not self.features or abs(total - 1) > 1e-9:  # noqa: PLR2004 - rounding of the sum
             msg = f"the weights of {self.name} add up to {total}, not to 1"
             raise ValueError(msg)

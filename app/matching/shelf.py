@@ -5,6 +5,7 @@ replace is marked dead; when a fifth of the rows is dead or out of order the she
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ class Shelf:
         self._row_of: dict[int, int] = {}
         self._rows: Rows | None = None
         self._tidy = 0
+        self._runs: dict[str, list[tuple[int, int]]] = {}
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -56,11 +58,26 @@ class Shelf:
             self._rows = np.flatnonzero(self._alive)
         return self._rows
 
+    def rows_in(self, countries: frozenset[str]) -> Rows:
+        """Return the positions that are alive and lie in those countries: runs, and what was appended since."""
+        column = self.table.column("country")
+        runs = sorted(run for country in countries for run in self._runs.get(country, ()))
+        found = [np.arange(first, last) for first, last in runs]
+        loose = np.arange(self._tidy, len(self.table))
+        if len(loose):
+            found.append(loose[column.apply(countries.__contains__, loose, np.bool_)])
+        rows = np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+        return rows[self._alive[rows]]
+
     def fill(self, pks: Sequence[int], vectors: Matrix, facets: Sequence[Facets]) -> None:
-        """Lay the shelf out anew with these profiles, shape (n, d), which stand in `shelf_order`."""
+        """Lay the shelf out anew with these profiles, shape (n, d), which had best stand in `shelf_order`."""
         self._clear()
         self._append(pks, vectors, facets)
         self._tidy = len(pks)
+        places = [str(row.get("country") or "") for row in facets]
+        starts = [place for place in range(len(places)) if place == 0 or places[place] != places[place - 1]]
+        for first, last in pairwise([*starts, len(places)]):
+            self._runs.setdefault(places[first], []).append((first, last))
 
     def replace(self, pks: Sequence[int], vectors: Matrix, facets: Sequence[Facets]) -> None:
         """Put the profiles on the shelf, in the place of what it had under the same keys."""

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from app.matching.kinds import ProfileKind
 from app.organisations.schemas import OrganisationBrief
@@ -26,6 +26,7 @@ from app.wall import (
     TraineeCode,
     Wall,
     WebAddress,
+    not_a_bool,
     unique,
 )
 
@@ -160,7 +161,9 @@ class TrainingOfferCreate(ProfileFields, Period):
     fp_grade: FpGrade | None = None
     dual_regimes: Annotated[list[DualRegime], Field(max_length=2), AfterValidator(unique)] = []
     mode: Mode | None = None
-    cost_eur: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(default=None, description="0 means free.")
+    cost_eur: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(not_a_bool)] | None = Field(
+        default=None, description="0 means free."
+    )
 
     @field_validator("isced_f")
     @classmethod

@@ -55,6 +55,9 @@ _DOCUMENTS = (
 )
 
 
+_DOCUMENT_NAMES = tuple(_DOCUMENTS.selected_columns.keys())
+
+
 class _Parser:
     """Parses each distinct JSON text once."""
 
@@ -224,7 +227,7 @@ class ProjectionRepository(Repository):
         programmes = self._programmes(followed) if followed else {}
         parse, found = _Parser(), []
         for values in rows:
-            row = dict(values._mapping)  # noqa: SLF001 - the public name of a row's mapping
+            row = dict(zip(_DOCUMENT_NAMES, values, strict=True))
             for name in (*_JSON_COLUMNS, "owner_nace_codes", "owner_ecosystems"):
                 row[name] = parse(row[name])
             owner = OrganisationFacts(

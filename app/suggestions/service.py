@@ -201,7 +201,8 @@ class SuggestionService:
         if kind.risk_tier is RiskTier.NATURAL_PERSON and side is Side.OFFER:
             raise InvalidInput.at("body.text", "a person is never described by free text: give profile_id")
         tag = question.language
-        if tag is None and kind.reads(side, "languages"):
+        # A guess at a language may add to a score, but never keep a person away from a place.
+        if tag is None and kind.risk_tier is RiskTier.LEGAL_PERSON and kind.reads(side, "languages"):
             detected = detect_language(text)
             tag = detected[0] if detected else None
         code = primary(tag) if tag else None

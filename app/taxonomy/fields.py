@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from app.taxonomy.codes import IndustrialEcosystem
 from app.taxonomy.countries import normalise_country
@@ -10,7 +10,7 @@ from app.taxonomy.languages import normalise_language
 from app.taxonomy.nace import normalise_nace
 from app.taxonomy.nuts import is_nuts, is_prefix
 from app.taxonomy.skills import default_catalogue
-from app.wall import Wall, unique
+from app.wall import Wall, not_a_bool, unique
 
 
 def _country(value: str) -> str:
@@ -62,7 +62,7 @@ Languages = Annotated[list[Language], Field(max_length=30), AfterValidator(uniqu
 NutsPrefixes = Annotated[list[NutsPrefix], Field(max_length=60), AfterValidator(unique)]
 SkillIds = Annotated[list[SkillId], Field(max_length=60), AfterValidator(unique)]
 Ecosystems = Annotated[list[IndustrialEcosystem], Field(max_length=14), AfterValidator(unique)]
-EqfLevel = Annotated[int, Field(ge=1, le=8)]
+EqfLevel = Annotated[int, Field(ge=1, le=8), BeforeValidator(not_a_bool)]
 
 
 class Placed(Wall):

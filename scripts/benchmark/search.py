@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from app.matching.embedder import load_embedder
 from app.matching.engine import propose
 from app.matching.index import FaissIndex
 from app.matching.kinds import MATCH_KINDS
@@ -42,6 +43,7 @@ class Contest:
 
     def __init__(self, folder: Path) -> None:
         faiss.omp_set_num_threads(1)
+        self._embedder = load_embedder()
         self._vectors: Matrix = np.load(folder / "vectors.npy", mmap_mode="r")
         self._questions: Matrix = np.load(folder / "questions.npy")
         rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
@@ -77,11 +79,19 @@ class Contest:
             "recall": {name: float(np.mean(own)) for name, own in recall.items()},
         }
 
-    def ours(self, countries: list[str], first: int, count: int) -> list[float]:
-        """Return the seconds of our search alone for some of the questions."""
+    def floor(self, countries: list[str], texts: list[str]) -> dict[str, list[float]]:
+        """Encode each text, then search with it among those countries' rows; return the seconds of both, by text.
+
+        In turn, as any service must: alone, each would find the processor's caches full of its own.
+        """
         mask = self._mask(countries, 0)
-        places = [(first + offset) % len(self._questions) for offset in range(count)]
-        return [_timed(self._ours, self._questions[place], mask)[1] for place in places]
+        spent: dict[str, list[float]] = {"encode": [], "search": []}
+        for text in texts:
+            started = time.perf_counter()
+            question = self._embedder.embed_queries([text])[0]
+            spent["encode"].append(time.perf_counter() - started)
+            spent["search"].append(_timed(self._ours, question, mask)[1])
+        return spent
 
     def only_eligible(self) -> bool:
         """Tell whether the only eligible profile is proposed among 10,000 that are nearer to the question."""

@@ -71,12 +71,12 @@ class Questions:
 
 
 def requests(
-    report: Report, setting: Setting, corpus: Corpus, ours: Worker, index: Worker, embedder: Embedder, effort: Effort
+    report: Report, setting: Setting, corpus: Corpus, index: Worker, embedder: Embedder, effort: Effort
 ) -> None:
     """Start, memory, latency and throughput of the service against the bare script; split of a request."""
     questions = Questions(setting, corpus, effort)
     starts, memory = [], []
-    for _ in range(effort.repeats):
+    for _ in range(effort.repeats - 1):
         with puente(setting.database, free_port(), setting.folder / "puente.log") as server:
             starts.append(server.ready_s)
             memory.append(server.memory_mb)
@@ -84,8 +84,10 @@ def requests(
         puente(setting.database, free_port(), setting.folder / "puente.log") as server,
         bare(setting.folder, free_port(), setting.folder / "bare.log") as opponent,
     ):
+        starts.append(server.ready_s)
+        memory.append(server.memory_mb)
         _check(report, setting, questions, server, embedder, effort)
-        rounds = _rounds(questions, server, opponent, ours, index, effort)
+        rounds = _rounds(questions, server, opponent, index, effort)
         after, bare_after, bare_start = server.memory_mb, opponent.memory_mb, opponent.ready_s
     _report(report, setting.size, rounds)
     _split(report, setting, questions, effort)
@@ -97,19 +99,17 @@ def requests(
 
 
 def _rounds(
-    questions: Questions, server: Server, opponent: Server, ours: Worker, index: Worker, effort: Effort
+    questions: Questions, server: Server, opponent: Server, index: Worker, effort: Effort
 ) -> list[dict[str, Any]]:
-    """Take turns: encoder alone, search alone, empty request, one client of each, eight clients of each."""
+    """Take turns: encoder and search alone, empty request, one client of each, eight clients of each."""
     found: list[dict[str, Any]] = []
     for turn in range(effort.rounds + 1):
         mine, other = questions.plans(effort.asked)
         mine_long, other_long = questions.plans(max(effort.asked // 2, 1), long=True)
         mine_many, other_many = questions.plans(len(questions.texts))
         texts = [json.loads(body)["text"] for body in other["bodies"]]
-        first, countries = turn * effort.asked, questions.countries(0)
         round_ = {
-            "encode": ours.ask("questions", texts=texts),
-            "search": index.ask("ours", countries=countries, first=first, count=effort.asked),
+            **index.ask("floor", countries=questions.countries(0), texts=texts),
             "empty": http(server, method="GET", path="/live", requests=effort.asked)["latencies"],
             "ours": http(server, **mine, requests=effort.asked)["latencies"],
             "bare": http(opponent, **other, requests=effort.asked)["latencies"],
@@ -130,8 +130,8 @@ def _report(report: Report, size: int, rounds: Sequence[dict[str, Any]]) -> None
     floor = [sum(parts) for parts in zip(p50["encode"], p50["search"], p50["empty"], strict=True)]
     many = {name: [round_[name] for round_ in rounds] for name in ("ours 8", "bare 8")}
     rate = {name: [len(own["latencies"]) / own["wall"] for own in found] for name, found in many.items()}
-    report.median(size, "floor: encoding a question, alone, p50", p50["encode"], "ms")
-    report.median(size, "  exact search within the mask, alone, p50", p50["search"], "ms")
+    report.median(size, "floor: encoding a question, p50", p50["encode"], "ms")
+    report.median(size, "  exact search within the mask, p50", p50["search"], "ms")
     report.median(size, "  empty HTTP request, p50", p50["empty"], "ms")
     report.median(size, "request, 10 % kept, 1 client, p50", p50["ours"], "ms")
     report.median(size, "  p95", p95["ours"], "ms")
@@ -146,6 +146,9 @@ def _report(report: Report, size: int, rounds: Sequence[dict[str, Any]]) -> None
     report.ratio(size, "  times the bare script's", rate["ours 8"], rate["bare 8"], Target(3.0))
     report.median(size, "  p95", [1e3 * _p95(own["latencies"]) for own in many["ours 8"]], "ms")
     report.median(size, "  bare script, p95", [1e3 * _p95(own["latencies"]) for own in many["bare 8"]], "ms")
+    cpu = {name: [1e3 * own["cpu"] for own in found] for name, found in many.items()}
+    report.median(size, "processor time of a request, mean", cpu["ours 8"], "ms")
+    report.median(size, "  bare script", cpu["bare 8"], "ms")
 
 
 def _p95(values: Sequence[float]) -> float:

@@ -74,7 +74,7 @@ def index(folder: str) -> Commands:
     from benchmark.search import Contest  # noqa: PLC0415 - the other roles do without
 
     contest = Contest(Path(folder))
-    return {"contest": contest.run, "ours": contest.ours, "only": contest.only_eligible}
+    return {"contest": contest.run, "floor": contest.floor, "only": contest.only_eligible}
 
 
 def main() -> None:

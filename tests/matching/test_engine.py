@@ -130,8 +130,11 @@ def test_what_is_first_by_score_is_found_however_far_by_meaning(count: int, side
     """Hundreds are nearer in meaning, and would fill the first search; one has everything else in common."""
     common = {"nuts": "ES61", "sectors": frozenset({"digital"}), "regions_sought": frozenset({"ES61"})}
     axes = np.eye(DIM, dtype=np.float32)
-    near, far = 0.6 * axes[0] + 0.8 * axes[1], 0.5 * axes[0] + np.float32(0.75**0.5) * axes[2]
-    documents = [document(pk, near, {"nuts": "PT11"}) for pk in range(1, count)]
+    nearest, near, far = (
+        np.float32(cosine) * axes[0] + np.float32((1 - cosine**2) ** 0.5) * axes[axis]
+        for axis, cosine in enumerate((0.7, 0.6, 0.5), start=1)
+    )
+    documents = [document(1, nearest), *(document(pk, near, {"nuts": "PT11"}) for pk in range(2, count))]
     documents.append(document(count, far, common))
     kind = MATCH_KINDS["cluster-region"]
     for limit in (1, 10, 50):
