@@ -178,6 +178,8 @@ class ProfileService:
         for name in FIXED:
             if name in changes:
                 raise InvalidInput.at(f"body.{name}", "cannot be changed")
+        if changes.get("state", profile.state) is None:
+            raise InvalidInput.at("body.state", "must be given: its default would publish the profile")
         merged = {**as_input(profile), **changes}
         merged = {name: value for name, value in merged.items() if value is not None}
         try:

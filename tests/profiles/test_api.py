@@ -199,6 +199,12 @@ def test_states_follow_each_other(house: Service, before: str, after: str) -> No
     assert now["eligible_today"] == (now["state"] == "published")
 
 
+def test_a_state_is_not_removed_since_its_default_would_publish(house: Service) -> None:
+    made = add_profile(house, pitch("k", state="draft"))
+    assert fields_of(change(house, f"/profiles/{made}", {"state": None}, status=422)) == {"body.state"}
+    assert read(house, f"/profiles/{made}")["state"] == "draft"
+
+
 def test_only_what_is_published_and_within_its_dates_is_suggested(house: Service) -> None:
     day = timedelta(days=1)
     today = date.today()  # noqa: DTZ011 - validity ends by the local calendar
