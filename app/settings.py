@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """What an operator may set; the README's configuration table is generated from these lines."""
 
-    model_config = SettingsConfigDict(env_prefix="PUENTE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PUENTE_", env_ignore_empty=True, extra="ignore")
 
     database: str = str(ROOT / "var" / "puente.db")
     """Path of the SQLite file, or a `sqlite:///` address."""
