@@ -7,8 +7,7 @@ from functools import partial
 import faiss
 from fastapi import APIRouter, FastAPI, Response
 from fastapi_offline import FastAPIOffline
-from prometheus_client import Gauge
-from prometheus_fastapi_instrumentator import Instrumentator
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from app import log, problems
 from app.db.migrate import head_revision, upgrade
@@ -16,6 +15,7 @@ from app.db.session import Database
 from app.http import BodyLimit, SecurityHeaders
 from app.jobs.runner import JobRunner
 from app.matching.embedder import Embedder, load_embedder
+from app.metrics import RequestMetrics
 from app.organisations.routes import router as organisations
 from app.profiles.import_routes import router as imports
 from app.profiles.routes import router as profiles
@@ -98,9 +98,7 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         api.include_router(router)
     app.include_router(api)
     app.include_router(_health(app))
-    Instrumentator(excluded_handlers=["/live", "/ready", "/metrics"]).instrument(app).expose(
-        app, include_in_schema=False
-    )
+    app.add_middleware(RequestMetrics, prefix=API, unmeasured=frozenset({"/live", "/ready", "/metrics"}))
     return app
 
 
@@ -108,7 +106,7 @@ def _health(app: FastAPI) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/live")
-    def live() -> dict[str, str]:
+    async def live() -> dict[str, str]:
         """Say that the process runs."""
         return {"status": "live"}
 
@@ -127,5 +125,10 @@ def _health(app: FastAPI) -> APIRouter:
             found.append(f"the database or the index does not answer ({type(error).__name__})")
         response.status_code = 503 if found else 200
         return {"status": "not ready" if found else "ready", "problems": found}
+
+    @router.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        """Say what was counted and measured, for Prometheus."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -3,11 +3,12 @@
 from sqlalchemy import bindparam, select
 
 from app.accounts.tables import ApiKey
+from app.db.prepared import Prepared
 from app.db.repository import Repository
 
 _KEYS = ApiKey.__table__.c
 _LIVE = select(_KEYS.secret_hash, _KEYS.role).where(_KEYS.revoked_at.is_(None))
-_LIVE_BY_ID = _LIVE.where(_KEYS.id == bindparam("key_id"))
+_LIVE_BY_ID = Prepared(_LIVE.where(_KEYS.id == bindparam("key_id")))
 
 
 class ApiKeyRepository(Repository):
@@ -15,7 +16,7 @@ class ApiKeyRepository(Repository):
 
     def live(self, key_id: str) -> tuple[bytes, str] | None:
         """Return (hash of the secret, role) of a key that is not revoked, or None."""
-        row = self.session.connection().execute(_LIVE_BY_ID, {"key_id": key_id}).one_or_none()
+        row = _LIVE_BY_ID.first(self.session.connection(), {"key_id": key_id})
         return None if row is None else (row[0], row[1])
 
     def add(self, key: ApiKey) -> None:

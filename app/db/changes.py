@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, insert, 
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.db.base import Base
+from app.db.prepared import Prepared
 
 PROFILE = "profile"
 ORGANISATION = "organisation"
@@ -49,12 +50,12 @@ class Position(NamedTuple):
 START = Position(0, b"")
 
 _COLUMNS = IndexChange.__table__.c
-_LAST = select(_COLUMNS.seq, _COLUMNS.token).order_by(_COLUMNS.seq.desc()).limit(1)
+_LAST = Prepared(select(_COLUMNS.seq, _COLUMNS.token).order_by(_COLUMNS.seq.desc()).limit(1))
 
 
 def last_position(session: Session) -> Position:
     """Return the newest change's position, `START` when there is none."""
-    row = session.connection().execute(_LAST).one_or_none()
+    row = _LAST.first(session.connection(), {})
     return START if row is None else Position(row[0], row[1])
 
 

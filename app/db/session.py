@@ -16,11 +16,12 @@ from typing import Any
 
 import orjson
 from fastapi import Request
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 20
+READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
 
 class UnsupportedDatabaseError(ValueError):
@@ -51,9 +52,9 @@ class Database:
         self.url = database_url(address)
         self.path = Path(self.url.removeprefix("sqlite:///"))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._write = self._engine("BEGIN IMMEDIATE", "journal_mode=WAL", "synchronous=FULL")
-        self._record = self._engine("BEGIN IMMEDIATE", "synchronous=NORMAL", "wal_autocheckpoint=0")
-        self._read = self._engine("BEGIN", "query_only=ON")
+        self._write = self._engine(WRITE, "journal_mode=WAL", "synchronous=FULL")
+        self._record = self._engine(WRITE, "synchronous=NORMAL", "wal_autocheckpoint=0")
+        self._read = self._engine(READ, "query_only=ON")
 
     def _engine(self, begin: str, *pragmas: str) -> Engine:
         engine = create_engine(
@@ -84,7 +85,11 @@ class Database:
             cursor.close()
 
         event.listen(engine, "connect", on_connect)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        if begin == READ:
+            # It takes no lock and cannot fail: the driver's own call spares every request what wraps it.
+            event.listen(engine, "begin", lambda connection: connection.connection.cursor().execute(begin))
+        else:
+            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         return engine
 
     @contextmanager
@@ -100,10 +105,10 @@ class Database:
             yield session
 
     @contextmanager
-    def record(self) -> Iterator[Session]:
-        """Yield a session like `write` whose commit does not wait for the disk."""
-        with Session(self._record, expire_on_commit=False) as session, session.begin():
-            yield session
+    def record(self) -> Iterator[Connection]:
+        """Yield a connection whose transaction ends as `write`'s does, but whose commit does not wait for the disk."""
+        with self._record.begin() as connection:
+            yield connection
 
     def erase_traces(self) -> None:
         """Fold the write-ahead log into the file and empty it, so that deleted rows are gone from both."""

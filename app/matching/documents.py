@@ -47,8 +47,11 @@ def embed_parts(embedder: Embedder, items: Sequence[Parts], *, as_queries: bool 
 
 def _document_vector(vectors: Matrix, *, titled: bool) -> Vector:
     """Return the normalised sum of the passages, in which the first one, a title, weighs as much as the others."""
+    if len(vectors) == 1:
+        only: Vector = vectors[0]
+        return only
     weights = np.ones(len(vectors))
-    if titled and len(vectors) > 1:
+    if titled:
         weights[0] = len(vectors) - 1
     total = weights @ vectors.astype(np.float64)
     length = float(np.linalg.norm(total))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.matching.facets import FacetTable
+from app.matching.facets import ShortTable, Table
 from app.matching.features import SemanticSimilarity
 from app.matching.filters import PairRule, reject
 from app.matching.kinds import MatchKind
@@ -70,7 +70,7 @@ def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal
 def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: int) -> Ranking:
     """Return the ranking of `documents`, as the database has them now: rules, scores, words and evidence."""
     rejected: dict[str, int] = {}
-    table = FacetTable([document.pk for document in documents], [document.facets for document in documents])
+    table = ShortTable([document.pk for document in documents], [document.facets for document in documents])
     rows = reject(kind.rules, query, table, np.arange(len(documents)), rejected)
     vectors = [documents[row].passages.vector for row in rows]
     similarities = np.stack(vectors) @ query.passages.vector if vectors else np.empty(0, dtype=np.float32)
@@ -90,14 +90,17 @@ def missing_facts(kind: MatchKind, query: Query) -> tuple[str, ...]:
 
 
 def _weigh(
-    kind: MatchKind, query: Query, table: FacetTable, rows: Rows, similarities: NDArray[np.float32]
+    kind: MatchKind, query: Query, table: Table, rows: Rows, similarities: NDArray[np.float32]
 ) -> tuple[_Floats, _Floats]:
     """Return the contributions, shape (features, rows), and the scores, both rounded: parts add up exactly."""
     exact = similarities.astype(np.float64)
-    parts = np.stack(
-        [np.round(weight * feature.values(query, table, rows, exact), DECIMALS) for feature, weight in kind.features]
-    )
-    return parts, np.round(parts.sum(axis=0), DECIMALS)
+    parts = np.zeros((len(kind.features), len(rows)))
+    for part, (feature, weight) in zip(parts, kind.features, strict=True):
+        name = feature.facet(query.side)
+        if name is None or query.facets.get(name) is not None:
+            np.multiply(weight, feature.values(query, table, rows, exact), out=part)
+    parts.round(DECIMALS, out=parts)
+    return parts, parts.sum(axis=0).round(DECIMALS)
 
 
 def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> float:
@@ -136,16 +139,16 @@ def evidence(query: Query, document: Document) -> tuple[Evidence, ...]:
     mine, theirs = _quotable(query.passages), _quotable(document.passages)
     if not mine or not theirs:
         return ()
-    table = query.passages.vectors[mine] @ document.passages.vectors[theirs].astype(np.float32).T
-    best = table.argmax(axis=0)
+    table = query.passages.vectors[mine] @ document.passages.vectors[theirs].T
+    best = table.argmax(axis=0).tolist()
     # Passages are kept in half precision: the cosine of equal ones may come out a little above 1.
-    strength = np.clip(table[best, np.arange(len(theirs))], -1, 1)
+    strength = [round(max(-1.0, min(1.0, float(table[own, other]))), DECIMALS) for other, own in enumerate(best)]
     found = []
-    for column in np.lexsort((np.arange(len(theirs)), -np.round(strength, DECIMALS)))[:MAX_EVIDENCE]:
-        own = _quote(query.text, query.passages, mine[int(best[column])])
-        other = _quote(document.text, document.passages, theirs[int(column)])
+    for place in sorted(range(len(theirs)), key=lambda other: (-strength[other], other))[:MAX_EVIDENCE]:
+        own = _quote(query.text, query.passages, mine[best[place]])
+        other = _quote(document.text, document.passages, theirs[place])
         pair = (own, other) if query.side is Side.SEEKER else (other, own)
-        found.append(Evidence(round(float(strength[column]), DECIMALS), *pair))
+        found.append(Evidence(strength[place], *pair))
     return tuple(found)
 
 

@@ -5,7 +5,7 @@ distinct value, in plain Python, and spread over the rows by one numpy look-up.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,13 @@ class Column:
         code = self._codes_of.get(value, -1)
         return np.asarray(self._codes[rows] == code)
 
+    def keep(self, test: Callable[[Any], bool], rows: Rows) -> NDArray[np.bool_] | None:
+        """Return for each of `rows` whether its value passes, or None when every value does."""
+        if len(self.values) <= len(rows):
+            passed = np.fromiter((test(value) for value in self.values), np.bool_, len(self.values))
+            return None if passed.all() else np.asarray(passed[self._codes[rows]])
+        return self.apply(test, rows, np.bool_)
+
     def apply(self, function: Callable[[Any], float | bool], rows: Rows, dtype: type) -> NDArray[Any]:
         """Return `function(value)` for each of `rows`, calling it once per distinct value."""
         codes = self._codes[rows]
@@ -95,3 +102,40 @@ class FacetTable:
     def column(self, name: str) -> Column:
         """Return a column; raises KeyError for a facet that does not exist."""
         return self._columns[name]
+
+
+class ShortColumn:
+    """What `Column` does, for a handful of rows: their values as they stand."""
+
+    def __init__(self, values: list[Hashable]) -> None:
+        self._values = values
+
+    def equals(self, value: Hashable, rows: Rows) -> NDArray[np.bool_]:
+        """Return for each of `rows` whether it has that value."""
+        return np.array([self._values[row] == value for row in rows], dtype=np.bool_)
+
+    def keep(self, test: Callable[[Any], bool], rows: Rows) -> NDArray[np.bool_] | None:
+        """Return for each of `rows` whether its value passes, or None when all do."""
+        passed = [test(self._values[row]) for row in rows]
+        return None if all(passed) else np.array(passed, dtype=np.bool_)
+
+    def apply(self, function: Callable[[Any], float | bool], rows: Rows, dtype: type) -> NDArray[Any]:
+        """Return `function(value)` for each of `rows`."""
+        return np.array([function(self._values[row]) for row in rows], dtype=dtype)
+
+
+class ShortTable:
+    """What `FacetTable` does, for a handful of rows that are looked at once."""
+
+    def __init__(self, pks: Sequence[int], rows: Sequence[Facets]) -> None:
+        self.pks: NDArray[np.int64] = np.array(pks, dtype=np.int64)
+        self._rows = rows
+
+    def column(self, name: str) -> ShortColumn:
+        """Return a column; raises KeyError for a facet that does not exist."""
+        if name not in COLUMNS:
+            raise KeyError(name)
+        return ShortColumn([row.get(name) for row in self._rows])
+
+
+Table: TypeAlias = FacetTable | ShortTable

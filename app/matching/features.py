@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.matching.facets import FacetTable
+from app.matching.facets import Table
 from app.matching.types import Facets, Query, Rows, Side
 
 Values = NDArray[np.float64]
@@ -32,7 +32,7 @@ class Feature(Protocol):
     def facet(self, side: Side) -> str | None:
         """Return the facet that it reads on `side`; None when it reads the text."""
 
-    def values(self, query: Query, table: FacetTable, rows: Rows, similarities: Values) -> Values:
+    def values(self, query: Query, table: Table, rows: Rows, similarities: Values) -> Values:
         """Return the value of each of `rows`, in [0, 1]; 0 where a fact is missing."""
 
     def words(self, value: float, query: Query, facets: Facets) -> str:
@@ -51,7 +51,7 @@ class SemanticSimilarity:
         del side
         return None
 
-    def values(self, query: Query, table: FacetTable, rows: Rows, similarities: Values) -> Values:
+    def values(self, query: Query, table: Table, rows: Rows, similarities: Values) -> Values:
         """Return the cosines, cut to [0, 1]."""
         del query, table, rows
         return np.clip(similarities, 0.0, 1.0)
@@ -84,7 +84,7 @@ class PairFeature:
         """Return the facet that it reads on `side`."""
         return self.seeker_facet if side is Side.SEEKER else self.offer_facet
 
-    def values(self, query: Query, table: FacetTable, rows: Rows, similarities: Values) -> Values:
+    def values(self, query: Query, table: Table, rows: Rows, similarities: Values) -> Values:
         """Return the value of each row; 0 where either side lacks the fact."""
         del similarities
         mine = query.facets.get(str(self.facet(query.side)))

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.matching.facets import FacetTable
+from app.matching.facets import Table
 from app.matching.types import Query, Rows, Side
 
 Mask = NDArray[np.bool_]
@@ -35,8 +35,8 @@ class Rule(Protocol):
     def sentence(self) -> str:
         """What it demands."""
 
-    def keep(self, query: Query, table: FacetTable, rows: Rows) -> Mask | None:
-        """Return which of `rows` may stay; None when the rule does not apply to this query."""
+    def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
+        """Return which of `rows` may stay; None when all may, as when the rule does not apply to this query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Condition:
     facet: str
     test: Callable[[Query], Callable[[Any], bool] | None]
 
-    def keep(self, query: Query, table: FacetTable, rows: Rows) -> Mask | None:
+    def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
         """Return which of `rows` meet the condition."""
         test = self.test(query)
-        return None if test is None else table.column(self.facet).apply(test, rows, np.bool_)
+        return None if test is None else table.column(self.facet).keep(test, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class NotOwn:
     label: str = "own_items"
     sentence: str = "An organisation is not matched with its own items."
 
-    def keep(self, query: Query, table: FacetTable, rows: Rows) -> Mask | None:
+    def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
         """Return which of `rows` belong to another organisation."""
         owner = query.facets.get("organisation")
         return None if owner is None else ~table.column("organisation").equals(owner, rows)
@@ -81,7 +81,7 @@ class PairRule:
         """Return the facet that this rule reads on `side`."""
         return self.seeker_facet if side is Side.SEEKER else self.offer_facet
 
-    def keep(self, query: Query, table: FacetTable, rows: Rows) -> Mask | None:
+    def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
         """Return which of `rows` do not contradict the query."""
         mine = query.facets.get(self.facet(query.side))
         if mine is None:
@@ -93,7 +93,7 @@ class PairRule:
             pair = (mine, theirs) if query.side is Side.SEEKER else (theirs, mine)
             return self.compatible(*pair)
 
-        return table.column(self.facet(query.side.other)).apply(fits, rows, np.bool_)
+        return table.column(self.facet(query.side.other)).keep(fits, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,10 @@ class OfferRule:
     facet: str
     acceptable: Callable[[Any], bool]
 
-    def keep(self, query: Query, table: FacetTable, rows: Rows) -> Mask | None:
+    def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
         """Return which of `rows` are acceptable; asked from the offer's side it judges the query itself."""
         if query.side is Side.SEEKER:
-            return table.column(self.facet).apply(self.acceptable, rows, np.bool_)
+            return table.column(self.facet).keep(self.acceptable, rows)
         if self.acceptable(query.facets.get(self.facet)):
             return None
         return np.zeros(len(rows), dtype=bool)
@@ -185,7 +185,7 @@ class NotDeclined:
     label: str = "declined"
     sentence: str = "What was declined is not suggested again to the same side."
 
-    def keep(self, query: Query, table: FacetTable, rows: Rows) -> Mask | None:
+    def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
         """Return which of `rows` this side has not declined."""
         if not query.excluded:
             return None
@@ -207,7 +207,7 @@ GENERAL_RULES: tuple[Rule, ...] = (
 """Rules of every match kind, in the order in which they reject."""
 
 
-def reject(rules: Sequence[Rule], query: Query, table: FacetTable, rows: Rows, rejected: dict[str, int]) -> Rows:
+def reject(rules: Sequence[Rule], query: Query, table: Table, rows: Rows, rejected: dict[str, int]) -> Rows:
     """Return the rows that every rule keeps; count each rejected row under the first rule that rejects it."""
     for rule in rules:
         if not len(rows):

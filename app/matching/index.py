@@ -93,14 +93,14 @@ class FaissIndex:
         if k <= 0:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
         question = check_unit(query.reshape(1, -1), self.dim)
-        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        if rows[-1] - rows[0] == len(rows) - 1:
+            return self._search(question, faiss.IDSelectorRange(int(rows[0]), int(rows[-1]) + 1), k)
+        breaks = np.flatnonzero(rows[1:] - rows[:-1] != 1) + 1
         if len(breaks) < MAX_RUNS:
             found = [
                 self._search(question, faiss.IDSelectorRange(int(run[0]), int(run[-1]) + 1), min(k, len(run)))
                 for run in np.split(rows, breaks)
             ]
-            if len(found) == 1:
-                return found[0]
             positions = np.concatenate([pair[0] for pair in found])
             similarities = np.concatenate([pair[1] for pair in found])
             best = np.lexsort((positions, -similarities))[:k]

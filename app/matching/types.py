@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,7 @@ class Filters:
     ends_on: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Passages:
+class Passages(NamedTuple):
     """A text's passages: `spans[i]` is [start, end) in the text, or None when the passage is not quoted.
 
     `vector` is the document's, the one that is searched: the normalised weighted sum of the rows of `vectors`.
@@ -67,8 +66,7 @@ class Passages:
     vector: Vector
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A profile as the database has it now: what a candidate is judged by."""
 
     pk: int
@@ -93,8 +91,7 @@ class Query:
     """Keys of profiles that this side declined."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(NamedTuple):
     """What one feature adds to the score: value x weight, and the same in words."""
 
     feature: str
@@ -104,8 +101,7 @@ class Contribution:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """A passage of a text: `text == source[start:end]`."""
 
     text: str
@@ -113,8 +109,7 @@ class Quote:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Two passages that speak of the same thing, and how near they are (cosine)."""
 
     similarity: float
@@ -122,8 +117,7 @@ class Evidence:
     offer: Quote
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A judged document; contributions add up to the score."""
 
     document: Document
@@ -134,8 +128,7 @@ class Candidate:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """What the index proposes: keys in order of score, how many each rule rejected, and whether all were seen."""
 
     pks: tuple[int, ...]
@@ -144,8 +137,7 @@ class Proposal:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(NamedTuple):
     """The engine's answer: candidates in order, what the rules rejected, and the facts that were missing."""
 
     candidates: tuple[Candidate, ...]

@@ -56,15 +56,17 @@ def pack(passages: Passages) -> dict[str, Any]:
     return {
         "vector": passages.vector.astype("<f4").tobytes(),
         "spans": [list(span) if span else None for span in passages.spans],
-        "passages": passages.vectors.astype("<f2").tobytes(),
+        "passages": passages.vectors.astype("<f2").tobytes() if len(passages.spans) > 1 else b"",
     }
 
 
 def unpack(vector: bytes, spans: Sequence[Sequence[int] | None], blob: bytes) -> Passages:
     """Return the passages that `pack` wrote."""
-    vectors = np.frombuffer(blob, dtype="<f2").astype(np.float32).reshape(len(spans), -1)
-    places = tuple((span[0], span[1]) if span else None for span in spans)
-    return Passages(places, vectors, np.frombuffer(vector, dtype="<f4"))
+    places = tuple([(span[0], span[1]) if span else None for span in spans])
+    whole = np.frombuffer(vector, dtype="<f4")
+    if not blob:
+        return Passages(places, whole[np.newaxis], whole)
+    return Passages(places, np.frombuffer(blob, dtype="<f2").astype(np.float32).reshape(len(spans), -1), whole)
 
 
 class ProfileRepository(Repository):

@@ -70,7 +70,8 @@ class Embedding(Base):
     """The vectors of one profile under one model; vectors of different models never meet.
 
     `vector` is the document's (float32, length 1); `spans` are the passages' [start, end) in the profile's text,
-    or nulls for a passage that is not quoted; `passages` their vectors (float16, one row each).
+    or nulls for a passage that is not quoted; `passages` their vectors (float16, one row each), or
+    nothing when there is one passage only: its vector is the document's.
     """
 
     __tablename__ = "embedding"

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from app import log
 from app.db.session import BUSY_TIMEOUT_MS, Database
 from app.errors import Unavailable
-from app.suggestions.repository import SuggestionRepository
+from app.suggestions.repository import RunRepository
 
 CHECKPOINT_S = 5.0
 
@@ -51,12 +51,12 @@ class RunRecorder:
 
     def _keep(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
         try:
-            with self._database.record() as session:
-                SuggestionRepository(session).add_run(run, suggestions)
+            with self._database.record() as connection:
+                RunRepository(connection).add(run, suggestions)
         except IntegrityError:
             # A profile was deleted since it asked or was suggested: keep what a later deletion would have left.
-            with self._database.record() as session:
-                SuggestionRepository(session).add_rest_of_run(run, suggestions)
+            with self._database.record() as connection:
+                RunRepository(connection).add_rest(run, suggestions)
 
     def close(self) -> None:
         """Stop the thread; what was recorded is kept already."""

@@ -1,14 +1,17 @@
 """Reads what the index and the engine need, and keeps runs, suggestions and decisions."""
 
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, Text, and_, bindparam, func, insert, select, type_coerce
+import orjson
+from sqlalchemy import Connection, Insert, Select, Text, and_, bindparam, func, insert, select, type_coerce
 
+from app.db.base import Base, now
 from app.db.changes import ORGANISATION, PROFILE, Position, changes_since, has_position, last_position
+from app.db.prepared import Prepared
 from app.db.repository import Repository
 from app.matching.shelf import shelf_order
 from app.matching.types import Document, Facets, Matrix
@@ -22,6 +25,7 @@ ShelfRows = tuple[str, list[int], Matrix, list[Facets]]
 """Profile kind, keys, vectors (n, d) and facets of rows for one shelf."""
 
 _JSON_COLUMNS = ("nace_codes", "ecosystems", "languages", "details")
+_DATE_COLUMNS = ("valid_from", "valid_until", "starts_on", "ends_on")
 _PLAIN_COLUMNS = (
     "pk", "kind", "organisation_pk", "programme_pk", "language", "valid_from", "valid_until", "nuts_code",
     "nace_revision", "eqf_level", "starts_on", "ends_on",
@@ -36,26 +40,25 @@ _FACET_COLUMNS = [
 _FACET_NAMES = (*_PLAIN_COLUMNS, *_JSON_COLUMNS)
 
 
-# Columns of tables, not of classes, in one statement made once: a suggestion is asked for often and fast.
-_DOCUMENTS = (
+_DOCUMENTS = Prepared(
     select(
-        *(_P[name] for name in (*_PLAIN_COLUMNS, "id", "title", "text")),
-        *(type_coerce(_P[name], Text).label(name) for name in _JSON_COLUMNS),
+        *(_P[name] for name in ("id", "title", "text")),
         *(_E[name] for name in ("vector", "spans", "passages")),
-        *(_O[name].label(f"owner_{name}") for name in ("id", "name", "country", "nuts_code", "nace_revision")),
-        *(type_coerce(_O[name], Text).label(f"owner_{name}") for name in ("nace_codes", "ecosystems")),
+        *(_O[name] for name in ("id", "name", "country", "nuts_code", "nace_codes", "nace_revision", "ecosystems")),
+        *(_P[name] for name in _FACET_NAMES),
     )
     .join_from(Profile.__table__, Embedding.__table__, _E.profile_pk == _P.pk)
     .join(Organisation.__table__, _P.organisation_pk == _O.pk)
     .where(
-        _P.pk.in_(bindparam("pks", expanding=True)),
+        _P.pk.in_(select(func.json_each(bindparam("pks")).table_valued("value").c.value)),
         _P.state == "published",
         _E.model_key == bindparam("model_key"),
     )
 )
 
 
-_DOCUMENT_NAMES = tuple(_DOCUMENTS.selected_columns.keys())
+_OWN = 13
+"""Columns of `_DOCUMENTS` before those that the facets are made of."""
 
 
 class _Parser:
@@ -67,8 +70,19 @@ class _Parser:
     def __call__(self, text: str) -> Any:
         found = self._known.get(text)
         if found is None:
-            found = self._known[text] = json.loads(text)
+            found = self._known[text] = orjson.loads(text)
         return found
+
+
+def _as_python(values: Sequence[Any], parse: _Parser) -> dict[str, Any]:
+    """Return by name what `_FACET_NAMES` hold in the database, with what its texts mean."""
+    row = dict(zip(_FACET_NAMES, values, strict=True))
+    for name in _JSON_COLUMNS:
+        row[name] = parse(row[name])
+    for name in _DATE_COLUMNS:
+        if row[name] is not None:
+            row[name] = date.fromisoformat(row[name])
+    return row
 
 
 class ProjectionRepository(Repository):
@@ -221,44 +235,29 @@ class ProjectionRepository(Repository):
         """
         if not pks:
             return []
-        rows = list(self.session.connection().execute(_DOCUMENTS, {"pks": list(pks), "model_key": model_key}))
-        held = self._labels([row.organisation_pk for row in rows]) if with_labels else {}
-        followed = [row.pk for row in rows if row.programme_pk is not None]
+        values = {"pks": orjson.dumps(pks).decode(), "model_key": model_key}
+        parse = _Parser()
+        read = [
+            (columns[:_OWN], _as_python(columns[_OWN:], parse))
+            for columns in _DOCUMENTS.all(self.session.connection(), values)
+        ]
+        held = self._labels([row["organisation_pk"] for _, row in read]) if with_labels else {}
+        followed = [row["pk"] for _, row in read if row["programme_pk"] is not None]
         programmes = self._programmes(followed) if followed else {}
-        parse, found = _Parser(), []
-        for values in rows:
-            row = dict(zip(_DOCUMENT_NAMES, values, strict=True))
-            for name in (*_JSON_COLUMNS, "owner_nace_codes", "owner_ecosystems"):
-                row[name] = parse(row[name])
-            owner = OrganisationFacts(
-                row["organisation_pk"],
-                row["owner_country"],
-                row["owner_nuts_code"],
-                row["owner_nace_codes"],
-                row["owner_nace_revision"],
-                row["owner_ecosystems"],
-                held.get(row["organisation_pk"], ()),
-            )
+        found = []
+        for own, row in read:
+            id_, title, text, vector, spans, passages, owner_id, name, country, nuts, nace, revision, ecosystems = own
+            pk = row["organisation_pk"]
+            owner = OrganisationFacts(pk, country, nuts, parse(nace), revision, parse(ecosystems), held.get(pk, ()))
             extra = {
-                "id": row["id"],
+                "id": id_,
                 "kind": row["kind"],
-                "title": row["title"],
+                "title": title,
                 "language": row["language"],
-                "organisation": {
-                    "id": row["owner_id"],
-                    "name": row["owner_name"],
-                    "nuts_code": row["owner_nuts_code"],
-                },
+                "organisation": {"id": owner_id, "name": name, "nuts_code": nuts},
             }
-            found.append(
-                Document(
-                    row["pk"],
-                    row["text"],
-                    facets(row, owner, programmes.get(row["programme_pk"])),
-                    unpack(row["vector"], row["spans"], row["passages"]),
-                    extra,
-                )
-            )
+            known = facets(row, owner, programmes.get(row["programme_pk"]))
+            found.append(Document(row["pk"], text, known, unpack(vector, orjson.loads(spans), passages), extra))
         return found
 
     def asker(self, profile_pk: int) -> Facets | None:
@@ -271,41 +270,60 @@ class ProjectionRepository(Repository):
         return found[0][2] if found else None
 
 
-_ADD_RUN = insert(SuggestionRun.__table__)  # type: ignore[arg-type]  # a mapped class's table is a Table
-_ADD_SUGGESTION = insert(Suggestion.__table__)  # type: ignore[arg-type]
+_RANK = re.compile("[1-9][0-9]{0,2}")
+
+
+def _insert(table: type[Base], *names: str) -> Insert:
+    return insert(table).values({name: bindparam(name) for name in names})
+
+
+_ADD_RUN = Prepared(_insert(SuggestionRun, "id", "match_kind", "side", "profile_pk", "key_id", "head", "created_at"))
+_ADD_SUGGESTION = Prepared(_insert(Suggestion, "run_pk", "rank", "profile_pk", "item"))
+
+
+class RunRepository:
+    """Keeps runs. On a connection, without a session: every question comes here, and nothing is read back."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep a run and what it suggested: rows of their tables, less the keys and the moment."""
+        moment = now().isoformat(" ")
+        row = {**run, "head": orjson.dumps(run["head"]).decode(), "created_at": moment}
+        run_pk = _ADD_RUN.insert(self._connection, row)
+        if suggestions:
+            rows = [{**row, "run_pk": run_pk, "item": orjson.dumps(row["item"]).decode()} for row in suggestions]
+            _ADD_SUGGESTION.insert_all(self._connection, rows)
+
+    def add_rest(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep of a run what is about profiles that are still there; nothing when the one that asked is gone."""
+        named = {row["profile_pk"] for row in (run, *suggestions)}
+        there = {None, *self._connection.scalars(select(_P.pk).where(_P.pk.in_(named - {None})))}
+        if run["profile_pk"] in there:
+            self.add(run, [suggestion for suggestion in suggestions if suggestion["profile_pk"] in there])
 
 
 class SuggestionRepository(Repository):
-    """Runs, suggestions and decisions."""
-
-    def add_run(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
-        """Keep a run and what it suggested."""
-        connection = self.session.connection()
-        connection.execute(_ADD_RUN, run)
-        if suggestions:
-            connection.execute(_ADD_SUGGESTION, suggestions)
-
-    def add_rest_of_run(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
-        """Keep of a run what is about profiles that are still there; nothing when the one that asked is gone."""
-        named = {row["profile_pk"] for row in (run, *suggestions)}
-        there = {None, *self.session.scalars(select(Profile.pk).where(Profile.pk.in_(named - {None})))}
-        if run["profile_pk"] in there:
-            self.add_run(run, [suggestion for suggestion in suggestions if suggestion["profile_pk"] in there])
+    """Runs and suggestions as they were kept, and the decisions on them."""
 
     def run(self, run_id: str) -> tuple[SuggestionRun, list[Suggestion]] | None:
         """Return a run with its suggestions in order of rank, or None."""
-        found = self.session.get(SuggestionRun, run_id)
+        found = self.session.scalars(select(SuggestionRun).where(SuggestionRun.id == run_id)).one_or_none()
         if found is None:
             return None
-        statement = select(Suggestion).where(Suggestion.run_id == run_id).order_by(Suggestion.rank)
+        statement = select(Suggestion).where(Suggestion.run_pk == found.pk).order_by(Suggestion.rank)
         return found, list(self.session.scalars(statement))
 
     def suggestion(self, suggestion_id: str) -> tuple[Suggestion, SuggestionRun] | None:
         """Return a suggestion with its run, or None."""
+        run_id, _, rank = suggestion_id.rpartition("-")
+        if not _RANK.fullmatch(rank):
+            return None
         row = self.session.execute(
             select(Suggestion, SuggestionRun)
-            .join(SuggestionRun, Suggestion.run_id == SuggestionRun.id)
-            .where(Suggestion.id == suggestion_id)
+            .join(SuggestionRun, Suggestion.run_pk == SuggestionRun.pk)
+            .where(SuggestionRun.id == run_id, Suggestion.rank == int(rank))
         ).one_or_none()
         return None if row is None else (row[0], row[1])
 

@@ -252,13 +252,7 @@ class SuggestionService:
                 "head": head,
             },
             [
-                {
-                    "id": item["suggestion_id"],
-                    "run_id": run_id,
-                    "rank": item["rank"],
-                    "profile_pk": found.document.pk,
-                    "item": item,
-                }
+                {"rank": item["rank"], "profile_pk": found.document.pk, "item": item}
                 for item, found in zip(items, ranking.candidates, strict=True)
             ],
         )

@@ -1,9 +1,13 @@
-"""Runs, the suggestions they made, and the decisions taken on them."""
+"""Runs, the suggestions they made, and the decisions taken on them.
+
+Every question writes a run and its suggestions, so their keys are numbers that only grow: a run touches few pages. A
+suggestion's public id is its run's with its rank behind it.
+"""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, ForeignKey, Index, Integer, String
+from sqlalchemy import DateTime, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, now
@@ -14,7 +18,8 @@ class SuggestionRun(Base):
 
     __tablename__ = "suggestion_run"
 
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    pk: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[str] = mapped_column(String(36), unique=True)
     match_kind: Mapped[str] = mapped_column(String(60))
     side: Mapped[str] = mapped_column(String(10))
     profile_pk: Mapped[int | None] = mapped_column(ForeignKey("profile.pk", ondelete="CASCADE"), index=True)
@@ -27,16 +32,17 @@ class Suggestion(Base):
     """One proposed match of a run, as it was shown."""
 
     __tablename__ = "suggestion"
+    __table_args__ = (UniqueConstraint("run_pk", "rank", name="uq_suggestion_rank"),)
 
-    id: Mapped[str] = mapped_column(String(44), primary_key=True)
-    run_id: Mapped[str] = mapped_column(ForeignKey("suggestion_run.id", ondelete="CASCADE"), index=True)
+    pk: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run_pk: Mapped[int] = mapped_column(ForeignKey("suggestion_run.pk", ondelete="CASCADE"))
     rank: Mapped[int]
     profile_pk: Mapped[int] = mapped_column(ForeignKey("profile.pk", ondelete="CASCADE"), index=True)
     item: Mapped[dict[str, Any]]
 
 
 class Decision(Base):
-    """What a person decided on a suggestion, and why; kept when runs are tidied away."""
+    """What a person decided on a suggestion, and why; kept when runs are tidied away, gone with either profile."""
 
     __tablename__ = "decision"
     __table_args__ = (
@@ -45,7 +51,7 @@ class Decision(Base):
     )
 
     pk: Mapped[int] = mapped_column(Integer, primary_key=True)
-    suggestion_id: Mapped[str] = mapped_column(ForeignKey("suggestion.id", ondelete="CASCADE"), unique=True)
+    suggestion_id: Mapped[str] = mapped_column(String(44), unique=True)
     match_kind: Mapped[str] = mapped_column(String(60))
     side: Mapped[str] = mapped_column(String(10))
     asker_pk: Mapped[int | None] = mapped_column(ForeignKey("profile.pk", ondelete="CASCADE"))
