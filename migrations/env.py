@@ -22,7 +22,8 @@ from app.db.base import Base
 def _on_connect(connection, _record):
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("foreign_keys=OFF", "secure_delete=ON", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+    pragmas = ("foreign_keys=OFF", "secure_delete=ON", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000")
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
