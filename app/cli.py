@@ -13,8 +13,8 @@ import uvicorn
 
 from app import log
 from app.accounts.principal import Role
-from app.accounts.repository import ApiKeyRepository
-from app.accounts.service import ApiKeyService
+from app.accounts.repository import ApiKeyRepository, LiveKeys
+from app.accounts.service import ApiKeyService, check
 from app.db.migrate import upgrade
 from app.db.session import Database, UnsupportedDatabaseError
 from app.errors import PuenteError
@@ -233,8 +233,8 @@ def _demo_key(database: Database) -> str:
     path = database.path.with_name(f"{database.path.name}.{DEMO_KEY}")
     if path.exists():
         key = path.read_text(encoding="ascii").strip()
-        with database.read() as session:
-            if ApiKeyService(ApiKeyRepository(session)).check(key):
+        with database.look() as connection:
+            if check(key, LiveKeys(connection)):
                 return key
     with database.write() as session:
         key = ApiKeyService(ApiKeyRepository(session)).create(Role.WRITER, "demonstration")

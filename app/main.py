@@ -26,6 +26,7 @@ from app.settings import Settings
 from app.suggestions.projection import Projection
 from app.suggestions.recorder import RunRecorder
 from app.suggestions.routes import router as suggestions
+from app.suggestions.turns import Turns
 
 API = "/api/v1"
 DESCRIPTION = """
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         state.database, state.embedder = database, encoder
         state.projection = Projection(database, encoder.model_key, encoder.dim)
         state.recorder = RunRecorder(database)
+        state.turns = Turns()
         state.uploads, state.upload_limit = settings.uploads_folder(), settings.upload_limit
         task = partial(run_import, database=database, profiles=partial(ProfileService, embedder=encoder))
         state.runner = JobRunner(database, {IMPORT: task})

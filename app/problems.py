@@ -20,7 +20,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.errors import FieldError, InvalidInput, PayloadTooLarge, PuenteError, StorageFull, Unavailable
-from app.matching.embedder import EmbedderBusyError
 from app.wall import safe_errors
 
 _FULL = ("disk is full", "readonly database", "disk I/O error")
@@ -76,10 +75,6 @@ def _database(_: ExceptionHandler, _request: Request, error: Exception) -> Probl
     return Unavailable("the database is busy")
 
 
-def _busy(_: ExceptionHandler, _request: Request, _error: Exception) -> Problem:
-    return Unavailable("the encoder is busy")
-
-
 def _finish(content: dict[str, Any], request: Request, response: Response) -> tuple[dict[str, Any], Response]:
     """Name the route, and say nothing of what went wrong inside."""
     route = request.scope.get("route")
@@ -99,7 +94,7 @@ def install(app: FastAPI) -> None:
     """Give the application its error handlers, and its OpenAPI the description of a problem."""
     handler = new_exception_handler(
         logger=logging.getLogger("app.problems"),
-        handlers={OperationalError: _database, PoolTimeoutError: _database, EmbedderBusyError: _busy},
+        handlers={OperationalError: _database, PoolTimeoutError: _database},
         post_hooks=[_finish],
         http_exception_handler=_http,
         request_validation_handler=_validation,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.accounts.principal import Role
-from app.accounts.repository import ApiKeyRepository
-from app.accounts.service import ApiKeyService
+from app.accounts.repository import LiveKeys
+from app.accounts.service import check
 from app.db.session import Database
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,7 +79,7 @@ def test_a_key_is_printed_once_and_works(tmp_path: Path) -> None:
     key = made.stdout.strip()
     database = Database(str(tmp_path / "puente.db"))
     with database.read() as session:
-        principal = ApiKeyService(ApiKeyRepository(session)).check(key)
+        principal = check(key, LiveKeys(session.connection()))
     database.close()
     assert principal is not None
     assert principal.role is Role.WRITER

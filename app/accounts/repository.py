@@ -1,6 +1,6 @@
 """The only place that reads and writes the keys' table."""
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.accounts.tables import ApiKey
 from app.db.prepared import Prepared
@@ -11,13 +11,20 @@ _LIVE = select(_KEYS.secret_hash, _KEYS.role).where(_KEYS.revoked_at.is_(None))
 _LIVE_BY_ID = Prepared(_LIVE.where(_KEYS.id == bindparam("key_id")))
 
 
+class LiveKeys:
+    """Finds keys. On a connection, without a session: every request comes here."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, key_id: str) -> tuple[bytes, str] | None:
+        """Return (hash of the secret, role) of a key that is not revoked, or None."""
+        row = _LIVE_BY_ID.first(self._connection, {"key_id": key_id})
+        return None if row is None else (row[0], row[1])
+
+
 class ApiKeyRepository(Repository):
     """API keys."""
-
-    def live(self, key_id: str) -> tuple[bytes, str] | None:
-        """Return (hash of the secret, role) of a key that is not revoked, or None."""
-        row = _LIVE_BY_ID.first(self.session.connection(), {"key_id": key_id})
-        return None if row is None else (row[0], row[1])
 
     def add(self, key: ApiKey) -> None:
         """Store a new key."""

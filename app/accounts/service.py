@@ -9,7 +9,7 @@ import re
 import secrets
 
 from app.accounts.principal import Principal, Role
-from app.accounts.repository import ApiKeyRepository
+from app.accounts.repository import ApiKeyRepository, LiveKeys
 from app.accounts.tables import ApiKey
 
 _FORM = re.compile(r"puente_(?P<id>[0-9a-f]{8})_(?P<secret>[A-Za-z0-9_-]{43})")
@@ -31,12 +31,13 @@ class ApiKeyService:
         self._repository.add(ApiKey(id=key_id, secret_hash=_hash(secret), role=role.value, name=name))
         return f"puente_{key_id}_{secret}"
 
-    def check(self, key: str) -> Principal | None:
-        """Return who holds `key`, or None when it is malformed, unknown or revoked."""
-        form = _FORM.fullmatch(key)
-        if form is None:
-            return None
-        stored = self._repository.live(form["id"])
-        if stored is None or not hmac.compare_digest(stored[0], _hash(form["secret"])):
-            return None
-        return Principal(form["id"], Role(stored[1]))
+
+def check(key: str, keys: LiveKeys) -> Principal | None:
+    """Return who holds `key`, or None when it is malformed, unknown or revoked."""
+    form = _FORM.fullmatch(key)
+    if form is None:
+        return None
+    stored = keys.find(form["id"])
+    if stored is None or not hmac.compare_digest(stored[0], _hash(form["secret"])):
+        return None
+    return Principal(form["id"], Role(stored[1]))

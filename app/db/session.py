@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 10_000
+RESTART_TIMEOUT_MS = 200
 POOL_SIZE = 20
 READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
@@ -99,6 +100,12 @@ class Database:
             yield session
 
     @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """Yield a reader's connection outside any transaction: for one `Prepared` statement, seen as of now."""
+        with self._read.connect() as connection:
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
         """Yield a session whose transaction is committed at the end, or rolled back on any error."""
         with Session(self._write, expire_on_commit=False) as session, session.begin():
@@ -117,15 +124,24 @@ class Database:
             raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             raw.close()
 
-    def checkpoint(self) -> None:
-        """Fold what the write-ahead log holds into the file, as far as no reader needs it.
+    def checkpoint(self, *, restart: bool = False) -> int:
+        """Fold what the write-ahead log holds into the file, as far as no reader needs it; return the log's pages.
 
         Commits by `record` leave that to this call: with a reader open, each would try it again, at a flush each.
+        With `restart` writers wait, for `RESTART_TIMEOUT_MS` at most, until all of it is folded in and no reader needs
+        the log, so that the next commit begins it anew. Without that it would grow for as long as readers overlap.
         """
         with self._record.connect() as connection:
             raw = connection.connection.cursor()
-            raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            raw.close()
+            try:
+                if restart:
+                    raw.execute(f"PRAGMA busy_timeout={RESTART_TIMEOUT_MS}")
+                raw.execute(f"PRAGMA wal_checkpoint({'RESTART' if restart else 'PASSIVE'})")
+                pages = int((raw.fetchone() or (0, 0))[1])
+            finally:
+                raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+                raw.close()
+            return pages
 
     def ping(self) -> str | None:
         """Return the migration revision that the database stands at, or None when it has none."""

@@ -37,10 +37,6 @@ _PINS: Final = _PROJECT / "models" / "manifest.json"
 _LENGTH_TOLERANCE: Final = 1e-3
 
 
-class EmbedderBusyError(EmbedderError):
-    """Too many queries wait for the encoder, or one waited too long: try again later."""
-
-
 class Embedder(Protocol):
     """Turns texts into vectors of length 1. Every method may be called from several threads at once."""
 
@@ -60,7 +56,7 @@ class Embedder(Protocol):
         """Tokens of each text, without the encoder's own marks and without truncation."""
 
     def embed_queries(self, texts: Sequence[str]) -> Matrix:
-        """Embeddings of what is sought, (n, d); EmbedderBusyError when the encoder is overloaded."""
+        """Embeddings of what is sought, (n, d)."""
 
     def embed_documents(self, texts: Sequence[str]) -> Matrix:
         """Embeddings of what is offered, (n, d); uses every core that the encoder was given."""
@@ -91,12 +87,12 @@ class OnnxEmbedder:
     """An exported encoder on onnxruntime: a tenth of a second to load, no torch.
 
     `folder` was made by `app.matching.onnx_export`; its files are compared with its manifest (EmbedderError).
-    At most `sessions` texts are encoded at the same time, each on one core, in the order of arrival; a query
-    that finds `max_waiting` others waiting, or waits longer than `patience` seconds, gets EmbedderBusyError.
-    Texts are encoded one by one, so a text has the same vector, bit for bit, in any company (`onnx_export`).
+    At most `sessions` texts are encoded at the same time, each on one core, in the order of arrival, so that a
+    question waits for one text of an import and not for all of it. Texts are encoded one by one, so a text has the
+    same vector, bit for bit, in any company (`onnx_export`).
     """
 
-    def __init__(self, folder: str | Path, sessions: int = 2, *, max_waiting: int = 64, patience: float = 10.0) -> None:
+    def __init__(self, folder: str | Path, sessions: int = 2) -> None:
         folder = Path(folder)
         export = onnx_export.read_manifest(folder)
         self.model_key = export.encoder_id
@@ -108,19 +104,17 @@ class OnnxEmbedder:
         self._session = _one_thread_session(folder / onnx_export.MODEL_FILE)
         self._sessions = sessions
         self._turns = _Turns(sessions)
-        self._max_waiting = max_waiting
-        self._patience = patience
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the encoder's own marks and without truncation."""
         return _count(self._tokenizer, texts)
 
     def embed_queries(self, texts: Sequence[str]) -> Matrix:
-        """Embeddings (n, d); EmbedderBusyError when the encoder is overloaded."""
+        """Embeddings (n, d)."""
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         for row, text in enumerate(texts):
             tokens = self._tokens(text)
-            with self._turns.turn(max_waiting=self._max_waiting, patience=self._patience):
+            with self._turns.turn():
                 vectors[row] = self._run(tokens)
         return _checked(vectors)
 
@@ -270,7 +264,7 @@ def _hash(feature: str) -> int:
 
 
 class _Turns:
-    """A fixed number of places, given in the order of arrival, with a bounded line before them."""
+    """A fixed number of places, given in the order of arrival."""
 
     def __init__(self, places: int) -> None:
         self._lock = threading.Lock()
@@ -278,41 +272,33 @@ class _Turns:
         self._line: deque[threading.Event] = deque()
 
     @contextmanager
-    def turn(self, *, max_waiting: int | None = None, patience: float | None = None) -> Iterator[None]:
-        """Hold a place. EmbedderBusyError when `max_waiting` wait already or after `patience` seconds."""
+    def turn(self) -> Iterator[None]:
+        """Hold a place, once it is there."""
         ticket = None
         with self._lock:
             if self._free:
                 self._free -= 1
-            elif max_waiting is not None and len(self._line) >= max_waiting:
-                raise EmbedderBusyError("too many texts wait for the encoder")
             else:
                 ticket = threading.Event()
                 self._line.append(ticket)
         if ticket is not None:
-            self._wait(ticket, patience)
+            self._wait(ticket)
         try:
             yield
         finally:
             self._leave()
 
-    def _wait(self, ticket: threading.Event, patience: float | None) -> None:
+    def _wait(self, ticket: threading.Event) -> None:
         try:
-            served = ticket.wait(patience)
+            ticket.wait()
         except BaseException:  # an interrupt must not leave a place behind
-            if not self._give_up(ticket):
+            with self._lock:
+                served = ticket.is_set()
+                if not served:
+                    self._line.remove(ticket)
+            if served:
                 self._leave()
             raise
-        if not served and self._give_up(ticket):
-            raise EmbedderBusyError(f"the encoder was busy for {patience:g} s")
-
-    def _give_up(self, ticket: threading.Event) -> bool:
-        """Leave the line; false, and the place is ours after all, when the ticket was served meanwhile."""
-        with self._lock:
-            if ticket.is_set():
-                return False
-            self._line.remove(ticket)
-            return True
 
     def _leave(self) -> None:
         with self._lock:

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy.orm import Session
+from starlette.datastructures import State
 
 from app.accounts.auth import require
 from app.accounts.principal import Principal
-from app.db.session import get_read_session, get_session
+from app.db.session import get_database, get_read_session, get_session
 from app.http import JsonAnswer, JsonRoute
 from app.matching.kinds import MATCH_KINDS
 from app.profiles.repository import ProfileRepository
@@ -29,8 +30,7 @@ Write = Annotated[Session, Depends(get_session, scope="function")]
 Id = Annotated[Reference, Path()]
 
 
-async def _service(request: Request, session: Read) -> SuggestionService:
-    state = request.app.state
+def _service(state: State, session: Session) -> SuggestionService:
     return SuggestionService(
         ProjectionRepository(session),
         ProfileRepository(session),
@@ -39,9 +39,6 @@ async def _service(request: Request, session: Read) -> SuggestionService:
         state.projection,
         state.recorder,
     )
-
-
-Service = Annotated[SuggestionService, Depends(_service, scope="function")]
 
 
 @router.get("/match-kinds", dependencies=[Depends(require("suggestions:read"))])
@@ -55,20 +52,28 @@ def list_match_kinds() -> list[MatchKindAnswer]:
     response_model=SuggestionAnswer,
     dependencies=[Depends(require("suggestions:read"))],
 )
-def read_run(run_id: Id, service: Service) -> JsonAnswer:
+def read_run(run_id: Id, request: Request, session: Read) -> JsonAnswer:
     """Read a run again, less what was deleted since."""
-    return JsonAnswer(service.run(run_id))
+    return JsonAnswer(_service(request.app.state, session).run(run_id))
 
 
 @router.post("/suggestions/{match_kind}", response_model=SuggestionAnswer)
-def suggest(
+async def suggest(
     match_kind_name: Annotated[str, Path(alias="match_kind", max_length=60, examples=["cluster-region"])],
     question: SuggestionQuestion,
     principal: Annotated[Principal, Depends(require("suggestions:read"))],
-    service: Service,
+    request: Request,
 ) -> JsonAnswer:
     """Suggest matches for a text or a profile, explained."""
-    return JsonAnswer(service.suggest(match_kind(match_kind_name), question, principal))
+    kind, state = match_kind(match_kind_name), request.app.state
+
+    def work() -> JsonAnswer:
+        # The session begins when it is this question's turn: an older snapshot would hold up the log's checkpoint.
+        with get_database(request).read() as session:
+            return JsonAnswer(_service(state, session).suggest(kind, question, principal))
+
+    answer: JsonAnswer = await state.turns.run(work)
+    return answer
 
 
 @router.post("/suggestions/{suggestion_id}/decision", status_code=201)
@@ -76,8 +81,8 @@ def decide(
     suggestion_id: Id,
     data: DecisionInput,
     principal: Annotated[Principal, Depends(require("suggestions:decide"))],
-    service: Service,
+    request: Request,
     session: Write,
 ) -> DecisionAnswer:
     """Keep what a person decided on a suggestion; what is declined is not suggested again to the same side."""
-    return service.decide(suggestion_id, data, principal, SuggestionRepository(session))
+    return _service(request.app.state, session).decide(suggestion_id, data, principal)

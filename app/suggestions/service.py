@@ -79,7 +79,7 @@ class _Asker:
 
 
 class SuggestionService:
-    """Suggestions, seen through one read session."""
+    """Suggestions, seen through one session: of the write engine to decide, else of the read engine."""
 
     def __init__(
         self,
@@ -135,18 +135,19 @@ class SuggestionService:
         run, suggestions = found
         return {"run_id": run.id, **run.head, "items": [suggestion.item for suggestion in suggestions]}
 
-    def decide(
-        self, suggestion_id: str, data: DecisionInput, principal: Principal, write: SuggestionRepository
-    ) -> DecisionAnswer:
-        """Keep a person's decision; raises `NotFound`, `Conflict` when it was taken already, `InvalidInput`."""
-        found = write.suggestion(suggestion_id)
+    def decide(self, suggestion_id: str, data: DecisionInput, principal: Principal) -> DecisionAnswer:
+        """Keep a person's decision, in a write session.
+
+        Raises `NotFound`, `Conflict` when it was taken already, and `InvalidInput`.
+        """
+        found = self._suggestions.suggestion(suggestion_id)
         if found is None:
             raise NotFound
         suggestion, run = found
         kind = MATCH_KINDS.get(run.match_kind)
         if kind is not None and kind.risk_tier is RiskTier.NATURAL_PERSON and data.decided_by is None:
             raise InvalidInput.at("body.decided_by", "a decision about a person names who took it")
-        if write.decision(suggestion_id) is not None:
+        if self._suggestions.decision(suggestion_id) is not None:
             raise Conflict("this suggestion was decided already")
         decision = Decision(
             suggestion_id=suggestion_id,
@@ -159,7 +160,7 @@ class SuggestionService:
             decided_by=data.decided_by or "",
             key_id=principal.key_id,
         )
-        write.decide(decision)
+        self._suggestions.decide(decision)
         return DecisionAnswer(
             suggestion_id=suggestion_id,
             decision=data.decision,
@@ -242,6 +243,8 @@ class SuggestionService:
             "missing": sorted(PUBLIC_NAMES.get(name, name) for name in ranking.missing),
             "rejected": dict(ranking.rejected),
         }
+        # Who waits to write must hold no snapshot, or the write-ahead log could not be begun anew.
+        self._rows.release()
         self._recorder.record(
             {
                 "id": run_id,

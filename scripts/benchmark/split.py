@@ -21,7 +21,7 @@ from typing import Any
 
 import uvicorn
 
-from app.accounts.service import ApiKeyService
+from app.accounts.repository import LiveKeys
 from app.main import create_app
 from app.settings import Settings
 from app.suggestions import service
@@ -84,7 +84,7 @@ def main() -> None:
     clocks.put_on(service, "detect_language", "encode", "language")
     clocks.put_on(service, "embed_parts", "encode", "passages and vector")
     clocks.put_on(Projection, "propose", "search", "rules, product, order")
-    clocks.put_on(ApiKeyService, "check", "sql", "key")
+    clocks.put_on(LiveKeys, "find", "sql", "key")
     clocks.put_on(ProjectionRepository, "last_position", "sql", "place in the change log")
     clocks.put_on(ProjectionRepository, "documents", "sql", "candidates' rows")
     clocks.put_on(RunRecorder, "record", "sql", "record of the run")

@@ -20,7 +20,6 @@ from app.matching import embedder as module
 from app.matching import onnx_export
 from app.matching.embedder import (
     Embedder,
-    EmbedderBusyError,
     EmbedderError,
     HashEmbedder,
     OnnxEmbedder,
@@ -234,36 +233,12 @@ class TestOnnx:
         with pytest.raises(EmbedderError, match="not a complete export"):
             load_embedder(str(tmp_path))
 
-    def test_too_many_waiting_queries_are_turned_away(self, cache: Path, default: OnnxEmbedder) -> None:
-        busy = OnnxEmbedder(cache / default.model_key, sessions=1, max_waiting=2, patience=0.2)
-        errors: list[EmbedderBusyError] = []
-
-        def ask() -> None:
-            try:
-                busy.embed_queries(["one"])
-            except EmbedderBusyError as error:
-                errors.append(error)
-
-        with busy._turns.turn():  # somebody encodes, for longer than anybody's patience
-            waiting = [threading.Thread(target=ask) for _ in range(2)]
-            for thread in waiting:
-                thread.start()
-            wait_for(lambda: len(busy._turns._line) == 2)
-            with pytest.raises(EmbedderBusyError, match="too many"):
-                busy.embed_queries(["one"])
-            for thread in waiting:
-                thread.join()
-        assert len(errors) == 2
-        assert "busy for 0.2 s" in str(errors[0])
-        assert busy.embed_queries(["one"]).shape == (1, 384)
-        assert busy.embed_documents(["one", "two"]).shape == (2, 384)
-
     def test_turns_are_given_in_the_order_of_arrival(self) -> None:
         turns = module._Turns(1)
         order: list[int] = []
 
         def wait(number: int) -> None:
-            with turns.turn(patience=30):
+            with turns.turn():
                 order.append(number)
 
         threads = [threading.Thread(target=wait, args=(number,)) for number in range(8)]

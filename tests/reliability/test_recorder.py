@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, event, func, select
 
 import app.db.session
 import app.suggestions.recorder
+import app.suggestions.turns
 from app.db.session import Database
 from app.matching.embedder import Embedder
 from app.organisations.tables import Organisation
@@ -21,6 +22,7 @@ from app.profiles.repository import ProfileRepository
 from app.profiles.tables import Profile
 from app.suggestions.recorder import RunRecorder
 from app.suggestions.tables import Suggestion, SuggestionRun
+from app.suggestions.turns import Turns
 from tests.conftest import Service, make_service
 from tests.reliability.content import OWNERS, make_file
 from tests.reliability.oracle import same_json
@@ -148,6 +150,8 @@ def test_a_deletion_meanwhile_costs_its_own_runs_what_it_deleted_and_others_noth
     gone, stays = create(owned, "priority", "r", "Gone"), create(owned, "priority", "r", "Stays")
     asker, other = create(owned, "pitch", "c", "Asker"), create(owned, "pitch", "c", "Other")
     questions = [QUESTION, {"profile_id": other}, {"profile_id": asker}, QUESTION]
+    # All have been read, and wait to be written, before the deletion is committed.
+    owned.client.app.state.turns = Turns(len(questions))  # type: ignore[attr-defined]
     with ThreadPoolExecutor(len(questions)) as pool:
         with deleting(owned, gone, asker):
             asked = [pool.submit(suggest, owned, **question) for question in questions]
@@ -172,6 +176,7 @@ def test_behind_a_writer_that_is_stuck_all_are_refused_in_time_and_the_next_ones
     patience_s = 0.5
     for module in (app.db.session, app.suggestions.recorder):
         monkeypatch.setattr(module, "BUSY_TIMEOUT_MS", int(patience_s * 1000))
+    monkeypatch.setattr(app.suggestions.turns, "PATIENCE_S", patience_s)
     for service in make_service(database_file, hash_embedder):
         create(with_owners(service), "priority", "r", "Priority")
         with ThreadPoolExecutor(THREADS) as pool, service.database.write() as session:
@@ -200,6 +205,54 @@ def test_runs_do_not_make_the_log_grow_for_ever(
             time.sleep(0.06)
             sizes.append(log.stat().st_size)
         assert sizes[-1] < 2 * sizes[1], sizes
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_nor_do_they_while_there_is_always_somebody_who_reads(
+    bounded: bool, database_file: Path, hash_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a negative control: checkpoints alone cannot begin the log anew under readers that overlap."""
+    monkeypatch.setattr(app.suggestions.recorder, "CHECKPOINT_S", 0.02)
+    monkeypatch.setattr(app.suggestions.recorder, "LONG_LOG", 100 if bounded else 10**9)
+    log = database_file.with_name(f"{database_file.name}-wal")
+    for service in make_service(database_file, hash_embedder):
+        create(with_owners(service), "priority", "r", "Priority")
+        done = threading.Event()
+
+        def read(after_s: float, service: Service = service, done: threading.Event = done) -> None:
+            time.sleep(after_s)
+            while not done.is_set():
+                with service.database.read() as session:
+                    session.scalar(select(func.count()).select_from(SuggestionRun))
+                    time.sleep(0.03)
+
+        readers = [threading.Thread(target=read, args=(number * 0.01,)) for number in range(3)]
+        for reader in readers:
+            reader.start()
+        try:
+            for _ in range(400):
+                assert suggest(service).status_code == httpx.codes.OK
+        finally:
+            done.set()
+            for reader in readers:
+                reader.join()
+        pages = log.stat().st_size / 4096
+        assert pages < 700 if bounded else pages > 1_000, pages
+
+
+def test_a_reader_that_never_ends_holds_up_no_question(
+    database_file: Path, hash_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.suggestions.recorder, "CHECKPOINT_S", 0.02)
+    monkeypatch.setattr(app.suggestions.recorder, "LONG_LOG", 1)
+    for service in make_service(database_file, hash_embedder):
+        create(with_owners(service), "priority", "r", "Priority")
+        with service.database.read() as session:
+            session.scalar(select(func.count()).select_from(SuggestionRun))
+            begun = time.monotonic()
+            for _ in range(10):
+                assert suggest(service).status_code == httpx.codes.OK
+            assert time.monotonic() - begun < 10
 
 
 def test_a_full_disk_is_told_and_logged_without_what_was_sent(owned: Service, caplog: pytest.LogCaptureFixture) -> None:
