@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.db.base import Base
 from app.db.prepared import Prepared
+from app.db.session import connection_of
 
 PROFILE = "profile"
 ORGANISATION = "organisation"
@@ -55,7 +56,7 @@ _LAST = Prepared(select(_COLUMNS.seq, _COLUMNS.token).order_by(_COLUMNS.seq.desc
 
 def last_position(session: Session) -> Position:
     """Return the newest change's position, `START` when there is none."""
-    row = _LAST.first(session.connection(), {})
+    row = _LAST.first(connection_of(session), {})
     return START if row is None else Position(row[0], row[1])
 
 

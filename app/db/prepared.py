@@ -13,6 +13,23 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
 
+def run_raw(connection: Connection, sql: str, values: Sequence[Any] = (), *, many: bool = False) -> DBAPICursor:
+    """Have the driver run `sql` and return its cursor; raises the error that SQLAlchemy would raise.
+
+    With `many`, `values` holds one sequence for each run.
+    """
+    cursor = connection.connection.cursor()
+    try:
+        if many:
+            cursor.executemany(sql, values)
+        else:
+            cursor.execute(sql, values)
+    except connection.dialect.loaded_dbapi.Error as error:
+        base = connection.dialect.loaded_dbapi.Error
+        raise DBAPIError.instance(sql, None, error, base, hide_parameters=True) from error
+    return cursor
+
+
 class Prepared:
     """A Core statement; values go in and come out as the database keeps them: JSON, dates and moments as text."""
 
@@ -22,39 +39,34 @@ class Prepared:
 
     def all(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run it and return all rows."""
-        return self._run(connection, [values], many=False).fetchall()  # type: ignore[return-value]  # tuples
+        return self._run(connection, values).fetchall()  # type: ignore[return-value]  # tuples
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Run it and return the first row, or None."""
-        return self._run(connection, [values], many=False).fetchone()
+        return self._run(connection, values).fetchone()
 
     def insert(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Run an INSERT and return the new row's key."""
-        return int(self._run(connection, [values], many=False).lastrowid)
+        return int(self._run(connection, values).lastrowid)
 
     def insert_all(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run an INSERT for each of `rows`."""
-        self._run(connection, rows, many=True)
+        sql, names, fixed = self._compiled_for(connection.dialect)
+        run_raw(connection, sql, [_in_order(row, names, fixed) for row in rows], many=True)
 
-    def _run(self, connection: Connection, rows: Iterable[Mapping[str, Any]], *, many: bool) -> DBAPICursor:
-        dialect = connection.dialect
-        sql, names, fixed = self._compiled.get(dialect.name) or self._compile(dialect)
-        given = [tuple([row[name] if name in row else fixed[name] for name in names]) for row in rows]
-        cursor = connection.connection.cursor()
-        try:
-            if many:
-                cursor.executemany(sql, given)
-            else:
-                cursor.execute(sql, given[0])
-        except dialect.loaded_dbapi.Error as error:
-            # The error that SQLAlchemy would raise: callers and the problem handlers know those.
-            raise DBAPIError.instance(sql, None, error, dialect.loaded_dbapi.Error, hide_parameters=True) from error
-        return cursor
+    def _run(self, connection: Connection, values: Mapping[str, Any]) -> DBAPICursor:
+        sql, names, fixed = self._compiled_for(connection.dialect)
+        return run_raw(connection, sql, _in_order(values, names, fixed))
 
-    def _compile(self, dialect: Dialect) -> tuple[str, Sequence[str], Mapping[str, Any]]:
-        assert isinstance(self._statement, ClauseElement)  # noqa: S101 - for the type checker
-        compiled: Any = self._statement.compile(dialect=dialect)
-        fixed = {name: value for name, value in compiled.params.items() if value is not None}
-        known = (str(compiled), compiled.positiontup, fixed)
-        self._compiled[dialect.name] = known
+    def _compiled_for(self, dialect: Dialect) -> tuple[str, Sequence[str], Mapping[str, Any]]:
+        known = self._compiled.get(dialect.name)
+        if known is None:
+            assert isinstance(self._statement, ClauseElement)  # noqa: S101 - for the type checker
+            compiled: Any = self._statement.compile(dialect=dialect)
+            fixed = {name: value for name, value in compiled.params.items() if value is not None}
+            known = self._compiled[dialect.name] = (str(compiled), compiled.positiontup, fixed)
         return known
+
+
+def _in_order(values: Mapping[str, Any], names: Sequence[str], fixed: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple([values[name] if name in values else fixed[name] for name in names])

@@ -8,7 +8,3 @@ class Repository:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-
-    def release(self) -> None:
-        """End the session's snapshot of the database; what is read afterwards is newer."""
-        self.session.rollback()

@@ -19,10 +19,11 @@ from fastapi import Request
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
+from app.db.prepared import run_raw
+
 BUSY_TIMEOUT_MS = 10_000
 RESTART_TIMEOUT_MS = 200
 POOL_SIZE = 20
-READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
 
 class UnsupportedDatabaseError(ValueError):
@@ -53,9 +54,9 @@ class Database:
         self.url = database_url(address)
         self.path = Path(self.url.removeprefix("sqlite:///"))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._write = self._engine(WRITE, "journal_mode=WAL", "synchronous=FULL")
-        self._record = self._engine(WRITE, "synchronous=NORMAL", "wal_autocheckpoint=0")
-        self._read = self._engine(READ, "query_only=ON")
+        self._write = self._engine("BEGIN IMMEDIATE", "journal_mode=WAL", "synchronous=FULL")
+        self._record = self._engine("BEGIN IMMEDIATE", "synchronous=NORMAL", "wal_autocheckpoint=0")
+        self._read = self._engine("BEGIN", "query_only=ON")
 
     def _engine(self, begin: str, *pragmas: str) -> Engine:
         engine = create_engine(
@@ -86,17 +87,16 @@ class Database:
             cursor.close()
 
         event.listen(engine, "connect", on_connect)
-        if begin == READ:
-            # It takes no lock and cannot fail: the driver's own call spares every request what wraps it.
-            event.listen(engine, "begin", lambda connection: connection.connection.cursor().execute(begin))
-        else:
-            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        event.listen(engine, "begin", lambda connection: run_raw(connection, begin))
         return engine
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Yield a session that sees one snapshot and cannot write."""
-        with Session(self._read, autoflush=False) as session:
+        """Yield a session that sees one snapshot and cannot write.
+
+        On a connection that has begun, so that what is `Prepared` costs no session's work: see `connection_of`.
+        """
+        with self._read.connect() as connection, connection.begin(), Session(connection, autoflush=False) as session:
             yield session
 
     @contextmanager
@@ -111,11 +111,9 @@ class Database:
         with Session(self._write, expire_on_commit=False) as session, session.begin():
             yield session
 
-    @contextmanager
-    def record(self) -> Iterator[Connection]:
-        """Yield a connection whose transaction ends as `write`'s does, but whose commit does not wait for the disk."""
-        with self._record.begin() as connection:
-            yield connection
+    def recorder(self) -> Connection:
+        """Return a connection of its own, to be closed, whose commits do not wait for the disk."""
+        return self._record.connect()
 
     def erase_traces(self) -> None:
         """Fold the write-ahead log into the file and empty it, so that deleted rows are gone from both."""
@@ -158,6 +156,12 @@ class Database:
         """Close all connections."""
         for engine in (self._read, self._record, self._write):
             engine.dispose()
+
+
+def connection_of(session: Session) -> Connection:
+    """Return the connection of a session, within its transaction."""
+    bind = session.bind
+    return bind if isinstance(bind, Connection) else session.connection()
 
 
 def get_database(request: Request) -> Database:

@@ -100,14 +100,15 @@ class OnnxEmbedder:
         self.max_tokens = export.max_tokens
         # Its settings are never changed after this, which is what makes sharing it between threads safe.
         self._tokenizer = Tokenizer.from_file(str(folder / onnx_export.TOKENIZER_FILE))
-        self._marks = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        # A question is counted and then encoded: it is read once.
+        self._read = functools.lru_cache(maxsize=8)(functools.partial(self._tokenizer.encode, add_special_tokens=False))
         self._session = _one_thread_session(folder / onnx_export.MODEL_FILE)
         self._sessions = sessions
         self._turns = _Turns(sessions)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the encoder's own marks and without truncation."""
-        return _count(self._tokenizer, texts)
+        return [len(self._read(texts[0]))] if len(texts) == 1 else _count(self._tokenizer, texts)
 
     def embed_queries(self, texts: Sequence[str]) -> Matrix:
         """Embeddings (n, d)."""
@@ -148,12 +149,11 @@ class OnnxEmbedder:
 
     def _tokens(self, text: str) -> NDArray[np.int64]:
         """Token ids with the encoder's marks, (1, tokens), cut at the window."""
-        encoding = self._tokenizer.encode(text)
-        if len(encoding) > self.max_tokens + self._marks:
-            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._read(text)
+        if len(encoding) > self.max_tokens:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)  # its own: it is changed
             encoding.truncate(self.max_tokens)
-            encoding = self._tokenizer.post_process(encoding)
-        return np.array([encoding.ids], dtype=np.int64)
+        return np.array([self._tokenizer.post_process(encoding).ids], dtype=np.int64)
 
     def _run(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         vector: NDArray[np.float32] = self._session.run(["embedding"], {"input_ids": tokens})[0][0]

@@ -31,6 +31,7 @@ class RunRecorder:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._connection = database.recorder()
         self._lock = threading.Lock()
         self._dirty = threading.Event()
         self._closing = threading.Event()
@@ -53,17 +54,18 @@ class RunRecorder:
 
     def _keep(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
         try:
-            with self._database.record() as connection:
-                RunRepository(connection).add(run, suggestions)
+            with self._connection.begin():
+                RunRepository(self._connection).add(run, suggestions)
         except IntegrityError:
             # A profile was deleted since it asked or was suggested: keep what a later deletion would have left.
-            with self._database.record() as connection:
-                RunRepository(connection).add_rest(run, suggestions)
+            with self._connection.begin():
+                RunRepository(self._connection).add_rest(run, suggestions)
 
     def close(self) -> None:
         """Stop the thread; what was recorded is kept already."""
         self._closing.set()
         self._thread.join()
+        self._connection.close()
 
     def _checkpoints(self) -> None:
         while not self._closing.wait(CHECKPOINT_S):

@@ -13,6 +13,7 @@ from app.db.base import Base, now
 from app.db.changes import ORGANISATION, PROFILE, Position, changes_since, has_position, last_position
 from app.db.prepared import Prepared
 from app.db.repository import Repository
+from app.db.session import connection_of
 from app.matching.shelf import shelf_order
 from app.matching.types import Document, Facets, Matrix
 from app.organisations.tables import Label, Organisation
@@ -239,7 +240,7 @@ class ProjectionRepository(Repository):
         parse = _Parser()
         read = [
             (columns[:_OWN], _as_python(columns[_OWN:], parse))
-            for columns in _DOCUMENTS.all(self.session.connection(), values)
+            for columns in _DOCUMENTS.all(connection_of(self.session), values)
         ]
         held = self._labels([row["organisation_pk"] for _, row in read]) if with_labels else {}
         followed = [row["pk"] for _, row in read if row["programme_pk"] is not None]

@@ -37,7 +37,6 @@ def _service(state: State, session: Session) -> SuggestionService:
         SuggestionRepository(session),
         state.embedder,
         state.projection,
-        state.recorder,
     )
 
 
@@ -70,7 +69,9 @@ async def suggest(
     def work() -> JsonAnswer:
         # The session begins when it is this question's turn: an older snapshot would hold up the log's checkpoint.
         with get_database(request).read() as session:
-            return JsonAnswer(_service(state, session).suggest(kind, question, principal))
+            found = _service(state, session).suggest(kind, question, principal)
+        state.recorder.record(found.run, found.suggestions)
+        return JsonAnswer(found.answer)
 
     answer: JsonAnswer = await state.turns.run(work)
     return answer

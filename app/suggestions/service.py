@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.accounts.principal import Principal
 from app.errors import Conflict, InvalidInput, NotFound
@@ -17,7 +17,6 @@ from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
 from app.profiles.tables import Profile
 from app.suggestions.projection import Projection
-from app.suggestions.recorder import RunRecorder
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.schemas import (
     DecisionAnswer,
@@ -66,6 +65,14 @@ def describe(kind: MatchKind) -> MatchKindAnswer:
     return MatchKindAnswer(**kind.describe(), rules_version=kind.rules_version())
 
 
+class Suggested(NamedTuple):
+    """An answer as `SuggestionAnswer` describes it, and what is to be kept of it before it is sent."""
+
+    answer: AnswerJson
+    run: AnswerJson
+    suggestions: list[AnswerJson]
+
+
 @dataclass(frozen=True, slots=True)
 class _Asker:
     """Who asks: `passages` is None when there is nothing to compare."""
@@ -88,14 +95,12 @@ class SuggestionService:
         suggestions: SuggestionRepository,
         embedder: Embedder,
         projection: Projection,
-        recorder: RunRecorder,
     ) -> None:
         self._rows = rows
         self._profiles = profiles
         self._suggestions = suggestions
         self._embedder = embedder
         self._projection = projection
-        self._recorder = recorder
 
     def suggest(
         self,
@@ -104,10 +109,11 @@ class SuggestionService:
         principal: Principal,
         *,
         today: date | None = None,
-    ) -> AnswerJson:
-        """Return explained suggestions for `question`, as `SuggestionAnswer` describes them, and keep them.
+    ) -> Suggested:
+        """Return explained suggestions for `question`, to be kept by `RunRecorder` once the session is closed.
 
-        Raises `InvalidInput` and, for a profile that is expired or withdrawn, `Conflict`.
+        Who waits to write must hold no snapshot, or the write-ahead log could not be begun anew. Raises `InvalidInput`
+        and, for a profile that is expired or withdrawn, `Conflict`.
         """
         asker = self._asker(kind, question)
         if asker.passages is None:
@@ -230,7 +236,7 @@ class SuggestionService:
 
     def _answer(
         self, kind: MatchKind, asker: _Asker, ranking: Ranking, seq: int, principal: Principal, status: Status
-    ) -> AnswerJson:
+    ) -> Suggested:
         run_id = str(uuid.uuid4())
         items = [_item(run_id, rank, found) for rank, found in enumerate(ranking.candidates, start=1)]
         head: AnswerJson = {
@@ -243,23 +249,19 @@ class SuggestionService:
             "missing": sorted(PUBLIC_NAMES.get(name, name) for name in ranking.missing),
             "rejected": dict(ranking.rejected),
         }
-        # Who waits to write must hold no snapshot, or the write-ahead log could not be begun anew.
-        self._rows.release()
-        self._recorder.record(
-            {
-                "id": run_id,
-                "match_kind": kind.name,
-                "side": asker.side.value,
-                "profile_pk": asker.profile_pk,
-                "key_id": principal.key_id,
-                "head": head,
-            },
-            [
-                {"rank": item["rank"], "profile_pk": found.document.pk, "item": item}
-                for item, found in zip(items, ranking.candidates, strict=True)
-            ],
-        )
-        return {"run_id": run_id, **head, "items": items}
+        run = {
+            "id": run_id,
+            "match_kind": kind.name,
+            "side": asker.side.value,
+            "profile_pk": asker.profile_pk,
+            "key_id": principal.key_id,
+            "head": head,
+        }
+        suggestions = [
+            {"rank": item["rank"], "profile_pk": found.document.pk, "item": item}
+            for item, found in zip(items, ranking.candidates, strict=True)
+        ]
+        return Suggested({"run_id": run_id, **head, "items": items}, run, suggestions)
 
 
 def _item(run_id: str, rank: int, found: Candidate) -> AnswerJson:

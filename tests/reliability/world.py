@@ -32,7 +32,6 @@ from app.profiles.service import Prepared, ProfileService
 from app.profiles.tables import Embedding, Profile
 from app.profiles.tasks import IMPORT, ImportArguments, run_import
 from app.suggestions.projection import Projection
-from app.suggestions.recorder import RunRecorder
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.service import SuggestionService
 
@@ -72,14 +71,12 @@ class World:
         self.path = path
         self.embedder = embedder
         self.database = Database(str(path))
-        self.recorder = RunRecorder(self.database)
         self._numbers = count(1)
         for kind, ref in OWNERS.items():
             self.add_organisation({"kind": kind, "ref": ref, "name": kind, "country": "ES"})
 
     def close(self) -> None:
-        """Stop the recorder and close the database."""
-        self.recorder.close()
+        """Close the database."""
         self.database.close()
 
     def projection(self, **options: Any) -> Projection:
@@ -197,7 +194,6 @@ class World:
                 SuggestionRepository(session),
                 self.embedder,
                 projection,
-                self.recorder,
             )
             ranking, _ = service._rank(kind, query, limit)
             wanted = kind.profile_kind(query.side.other)
