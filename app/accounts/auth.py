@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Request, Security
 from fastapi.security import APIKeyHeader
 
 from app.accounts.principal import Principal
@@ -15,25 +15,20 @@ from app.errors import Forbidden, Unauthenticated
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key of this service.")
 
 
-async def get_principal(request: Request, key: Annotated[str | None, Security(_header)] = None) -> Principal:
-    """Return who asks; raises `Unauthenticated`.
+def require(scope: str) -> Callable[[Request, str | None], Awaitable[Principal]]:
+    """Return the dependency that says who asks, and lets only principals with `scope` pass.
 
-    One look-up by key, which is cheaper than a hop to a thread; outside a transaction, so that no snapshot of the
-    database is held while the request waits for its turn.
+    It raises `Unauthenticated` and `Forbidden`. It looks the key up at once, which is cheaper than a hop to a thread,
+    and outside a transaction, so that no snapshot of the database is held while the request waits for its turn.
     """
-    principal = None
-    if key:
-        with get_database(request).look() as connection:
-            principal = check(key, LiveKeys(connection))
-    if principal is None:
-        raise Unauthenticated
-    return principal
 
-
-def require(scope: str) -> Callable[[Principal], Awaitable[Principal]]:
-    """Return the dependency that lets only principals with `scope` pass; raises `Forbidden` for others."""
-
-    async def allow(principal: Annotated[Principal, Depends(get_principal)]) -> Principal:
+    async def allow(request: Request, key: Annotated[str | None, Security(_header)] = None) -> Principal:
+        principal = None
+        if key:
+            with get_database(request).look() as connection:
+                principal = check(key, LiveKeys(connection))
+        if principal is None:
+            raise Unauthenticated
         if not principal.may(scope):
             raise Forbidden
         return principal

@@ -76,8 +76,9 @@ def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: i
     similarities = np.stack(vectors) @ query.passages.vector if vectors else np.empty(0, dtype=np.float32)
     parts, scores = _weigh(kind, query, table, rows, similarities)
     order = np.lexsort((table.pks[rows], -scores))[:limit]
+    columns = parts.T.tolist()
     candidates = tuple(
-        _candidate(kind, query, documents[int(rows[place])], parts[:, place], float(scores[place])) for place in order
+        [_candidate(kind, query, documents[rows[place]], columns[place], float(scores[place])) for place in order]
     )
     return Ranking(candidates, rejected, missing_facts(kind, query))
 
@@ -117,10 +118,9 @@ def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> 
     return bound
 
 
-def _candidate(kind: MatchKind, query: Query, document: Document, parts: _Floats, score: float) -> Candidate:
+def _candidate(kind: MatchKind, query: Query, document: Document, parts: list[float], score: float) -> Candidate:
     contributions = []
-    for (feature, weight), part in zip(kind.features, parts, strict=True):
-        contribution = float(part)
+    for (feature, weight), contribution in zip(kind.features, parts, strict=True):
         value = round(contribution / weight, 6)
         contributions.append(
             Contribution(feature.name, value, weight, contribution, feature.words(value, query, document.facets))
@@ -139,16 +139,16 @@ def evidence(query: Query, document: Document) -> tuple[Evidence, ...]:
     mine, theirs = _quotable(query.passages), _quotable(document.passages)
     if not mine or not theirs:
         return ()
-    table = query.passages.vectors[mine] @ document.passages.vectors[theirs].T
-    best = table.argmax(axis=0).tolist()
+    table = (query.passages.vectors @ document.passages.vectors.T).tolist()
+    best = [max(mine, key=lambda own: table[own][other]) for other in theirs]
     # Passages are kept in half precision: the cosine of equal ones may come out a little above 1.
-    strength = [round(max(-1.0, min(1.0, float(table[own, other]))), DECIMALS) for other, own in enumerate(best)]
+    near = [round(max(-1.0, min(1.0, table[own][other])), DECIMALS) for own, other in zip(best, theirs, strict=True)]
     found = []
-    for place in sorted(range(len(theirs)), key=lambda other: (-strength[other], other))[:MAX_EVIDENCE]:
-        own = _quote(query.text, query.passages, mine[best[place]])
+    for place in sorted(range(len(theirs)), key=lambda place: (-near[place], place))[:MAX_EVIDENCE]:
+        own = _quote(query.text, query.passages, best[place])
         other = _quote(document.text, document.passages, theirs[place])
         pair = (own, other) if query.side is Side.SEEKER else (other, own)
-        found.append(Evidence(strength[place], *pair))
+        found.append(Evidence(near[place], *pair))
     return tuple(found)
 
 

@@ -21,6 +21,9 @@ _CLOSERS: Final = "\"'»“”’)]}"
 _OPENERS: Final = "\"'«“‘„([{¿¡-–—"
 _LINE_BREAK: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
+_MAY_END: Final = re.compile("[.?!…•‣▪●◦\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+"""Without any of these a text is one sentence."""
+
 _INITIALS: Final = re.compile(r"(?:[^\W\d_]\.)+")
 """`J.`, `p.`, `S.A.`, `z.B.`: single letters, each with its full stop."""
 
@@ -86,6 +89,11 @@ def split(text: str, count_tokens: _Counter, *, target: int = 64, limit: int = 2
 
 def _sentences(text: str) -> Iterator[Span]:
     """Spans of the sentences; line breaks and bullets end a sentence as full stops do."""
+    end = len(text.rstrip())
+    # A full stop that stands last ends nothing but the text; a bullet there is a piece of its own.
+    if end and not _MAY_END.search(text, 0, end - 1) and text[end - 1] not in _BULLETS:
+        yield Span(len(text) - len(text.lstrip()), end)
+        return
     words = [match.span() for match in _WORD.finditer(text)]
     if not words:
         return

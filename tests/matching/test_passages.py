@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.matching.passages import Span, split
+from app.matching.passages import Span, _sentences, split
 
 
 def words(texts: Sequence[str]) -> list[int]:
@@ -138,3 +138,12 @@ def test_spans_cover_every_character_once_and_in_order(text: str, target: int, m
     for first, second in pairwise(spans):
         assert first.end <= second.start
     assert spans == split(text, pieces, target=target, limit=limit)
+
+
+@given(st.text("ab C.?!…•\n\r\u2028\x1c \t\"'", max_size=12))
+def test_a_text_that_plainly_is_one_sentence_is_cut_as_any_other(text: str) -> None:
+    """The short way for most questions says what the long way says: a sentence put before it only takes that."""
+    found = [(span.start, span.end) for span in _sentences(text)]
+    before = "X.\n"
+    longer = [(span.start, span.end) for span in _sentences(before + text)]
+    assert longer == [(0, 2), *((start + len(before), end + len(before)) for start, end in found)]
