@@ -1,6 +1,5 @@
 """The web application: the only place where routes, database, engine and jobs are wired together."""
 
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -64,7 +63,6 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         state.projection.catch_up()
         tidy_uploads(database, state.uploads)
         state.runner.start()
-        _spare_the_collector()
         try:
             yield
         finally:
@@ -104,15 +102,6 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
     app.include_router(_health(app))
     app.add_middleware(RequestMetrics, prefix=API, unmeasured=frozenset({"/live", "/ready", "/metrics"}))
     return app
-
-
-def _spare_the_collector() -> None:
-    """Keep what lives as long as the process out of Python's search for cycles, and search less often.
-
-    An answer makes thousands of objects and no cycles among them.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def _health(app: FastAPI) -> APIRouter:
