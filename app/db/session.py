@@ -12,6 +12,7 @@ SQLite needs three engines, because the driver's defaults lose updates (measured
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -57,6 +58,8 @@ class Database:
         self._write = self._engine("BEGIN IMMEDIATE", "journal_mode=WAL", "synchronous=FULL")
         self._record = self._engine("BEGIN IMMEDIATE", "synchronous=NORMAL", "wal_autocheckpoint=0")
         self._read = self._engine("BEGIN", "query_only=ON")
+        self._looking = Lock()
+        self._look: Connection | None = None
 
     def _engine(self, begin: str, *pragmas: str) -> Engine:
         engine = create_engine(
@@ -101,9 +104,14 @@ class Database:
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
-        """Yield a reader's connection outside any transaction: for one `Prepared` statement, seen as of now."""
-        with self._read.connect() as connection:
-            yield connection
+        """Yield a reader's connection outside any transaction: for one `Prepared` statement, seen as of now.
+
+        It is always the same one, which costs no pool's work, and is lent to one thread at a time.
+        """
+        with self._looking:
+            if self._look is None:
+                self._look = self._read.connect()
+            yield self._look
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -154,6 +162,10 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        with self._looking:
+            if self._look is not None:
+                self._look.close()
+                self._look = None
         for engine in (self._read, self._record, self._write):
             engine.dispose()
 

@@ -326,8 +326,7 @@ def _one_thread_session(path: Path) -> ort.InferenceSession:
 
 def _checked(vectors: Matrix) -> Matrix:
     """Return the rows when all are finite and of length 1; EmbedderError otherwise."""
-    squares = np.einsum("ij,ij->i", vectors, vectors)
-    if not (abs(squares - 1) < 2 * _LENGTH_TOLERANCE).all():  # false for NaN and infinity too
+    if not (abs(np.vecdot(vectors, vectors) - 1) < 2 * _LENGTH_TOLERANCE).all():  # false for NaN and infinity too
         raise EmbedderError("the encoder gave a vector that is not finite or not of length 1")
     return vectors
 

@@ -59,8 +59,8 @@ class Column:
     def keep(self, test: Callable[[Any], bool], rows: Rows) -> NDArray[np.bool_] | None:
         """Return for each of `rows` whether its value passes, or None when every value does."""
         if len(self.values) <= len(rows):
-            passed = np.fromiter((test(value) for value in self.values), np.bool_, len(self.values))
-            return None if passed.all() else np.asarray(passed[self._codes[rows]])
+            passed = [test(value) for value in self.values]
+            return None if all(passed) else np.asarray(np.array(passed, dtype=np.bool_)[self._codes[rows]])
         return self.apply(test, rows, np.bool_)
 
     def apply(self, function: Callable[[Any], float | bool], rows: Rows, dtype: type) -> NDArray[Any]:

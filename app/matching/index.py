@@ -42,11 +42,9 @@ def check_unit(vectors: Matrix, dim: int) -> Matrix:
     if found.ndim != 2 or found.shape[1] != dim:  # noqa: PLR2004 - two dimensions: rows and width
         msg = f"expected vectors of width {dim}"
         raise ValueError(msg)
-    if len(found):
-        lengths = np.einsum("ij,ij->i", found, found)
-        if not np.all(np.abs(lengths - 1) < 0.02):  # noqa: PLR2004 - also false for NaN
-            msg = "vectors must be finite and of length 1"
-            raise ValueError(msg)
+    if not (abs(np.vecdot(found, found) - 1) < 0.02).all():  # noqa: PLR2004 - also false for NaN
+        msg = "vectors must be finite and of length 1"
+        raise ValueError(msg)
     return found
 
 
