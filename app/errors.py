@@ -148,6 +148,9 @@ class Unavailable(PuenteError):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
+MAX_ERRORS = 20
+"""An answer lists at most this many wrong fields."""
+
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_\-\[\]]{1,60}")
 
 

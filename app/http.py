@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 import orjson
 from fastapi import Depends, Header, Query
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator
@@ -17,7 +18,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import FieldError, InvalidInput, PayloadTooLarge, PreconditionRequired
+from app.errors import MAX_ERRORS, FieldError, InvalidInput, PayloadTooLarge, PreconditionRequired, field_path
+
+API = "/api/v1"
+"""What the paths of all routes but those about the service's health begin with."""
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Items on a page.")]
 
@@ -116,8 +120,35 @@ class _StrictRequest(Request):
         return self._json
 
 
-class JsonRoute(APIRoute):
-    """A route that reads its JSON by `read_json`."""
+def _query_names(dependant: Dependant) -> set[str]:
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_query_names(inner) for inner in dependant.dependencies))
+
+
+class ApiRoute(APIRoute):
+    """A route that refuses query parameters it does not have: a misspelt filter is no wish for everything."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, with the check before it."""
+        handle = super().get_route_handler()
+        known = _query_names(self.dependant)
+
+        async def handle_known(request: Request) -> Response:
+            if request.scope["query_string"]:
+                unknown = [name for name in request.query_params if name not in known]
+                if unknown:
+                    reason = (
+                        f"no such parameter: there are {', '.join(sorted(known))}" if known else "no such parameter"
+                    )
+                    fields = (field_path(("query", name)) for name in unknown[:MAX_ERRORS])
+                    raise InvalidInput(errors=[FieldError(field=field, reason=reason) for field in fields])
+            return await handle(request)
+
+        return handle_known
+
+
+class JsonRoute(ApiRoute):
+    """A route that also reads its JSON by `read_json`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, given the stricter request."""
@@ -137,6 +168,16 @@ class JsonAnswer(Response):
     def render(self, content: Any) -> bytes:
         """Return the body."""
         return orjson.dumps(content)
+
+
+def route_path(scope: Scope) -> str | None:
+    """Return the path of the route that was found, with its parameters' names, never what was put in their place."""
+    route = scope.get("route")
+    if route is None:
+        return None
+    path: str = route.path  # of a route below another router: without what stands before all of that one's paths
+    below = scope["path"].startswith(f"{API}/") and not path.startswith(f"{API}/")
+    return f"{API}{path}" if below else path
 
 
 class BodyLimit:

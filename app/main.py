@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from app import log, problems
 from app.db.migrate import head_revision, upgrade
 from app.db.session import Database
-from app.http import BodyLimit, SecurityHeaders
+from app.http import API, BodyLimit, SecurityHeaders
 from app.jobs.runner import JobRunner
 from app.matching.embedder import Embedder, load_embedder
 from app.metrics import RequestMetrics
@@ -28,7 +28,6 @@ from app.suggestions.recorder import RunRecorder
 from app.suggestions.routes import router as suggestions
 from app.suggestions.turns import Turns
 
-API = "/api/v1"
 DESCRIPTION = """
 Explained matches between clusters, regions, companies, schools and trainees.
 
@@ -100,7 +99,7 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         api.include_router(router)
     app.include_router(api)
     app.include_router(_health(app))
-    app.add_middleware(RequestMetrics, prefix=API, unmeasured=frozenset({"/live", "/ready", "/metrics"}))
+    app.add_middleware(RequestMetrics, unmeasured=frozenset({"/live", "/ready", "/metrics"}))
     return app
 
 

@@ -6,6 +6,8 @@ from time import perf_counter
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http import route_path
+
 REQUESTS = Counter("http_requests", "Requests by route, method and class of status", ["handler", "method", "status"])
 SECONDS = Histogram(
     "http_request_duration_seconds",
@@ -18,11 +20,10 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class RequestMetrics:
-    """Measures every request outside `unmeasured`; `prefix` stands before the paths of the routes below it."""
+    """Measures every request outside `unmeasured`."""
 
-    def __init__(self, app: ASGIApp, prefix: str, unmeasured: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, unmeasured: frozenset[str]) -> None:
         self._app = app
-        self._prefix = prefix
         self._unmeasured = unmeasured
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,16 +43,7 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, send_and_see)
         finally:
-            handler = self._handler(scope)
+            handler = route_path(scope) or "none"
             method = scope["method"] if scope["method"] in METHODS else "other"
             REQUESTS.labels(handler, method, f"{status // 100}xx").inc()
             SECONDS.labels(handler, method).observe(perf_counter() - started)
-
-    def _handler(self, scope: Scope) -> str:
-        """Return the route's path with its parameters' names, never what was put in their place."""
-        route = scope.get("route")
-        if route is None:
-            return "none"
-        path: str = route.path
-        below = scope["path"].startswith(f"{self._prefix}/") and not path.startswith(self._prefix)
-        return f"{self._prefix}{path}" if below else path

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.errors import FieldError, InvalidInput, PayloadTooLarge, PuenteError, StorageFull, Unavailable
+from app.http import route_path
 from app.wall import safe_errors
 
 _FULL = ("disk is full", "readonly database", "disk I/O error")
@@ -77,8 +78,7 @@ def _database(_: ExceptionHandler, _request: Request, error: Exception) -> Probl
 
 def _finish(content: dict[str, Any], request: Request, response: Response) -> tuple[dict[str, Any], Response]:
     """Name the route, and say nothing of what went wrong inside."""
-    route = request.scope.get("route")
-    content = {**content, "instance": getattr(route, "path", "/")}
+    content = {**content, "instance": route_path(request.scope) or "/"}
     if response.status_code >= 500 and not str(content["type"]).startswith("urn:puente:"):  # noqa: PLR2004
         content = {
             "type": INTERNAL,

@@ -13,13 +13,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_serializer
 from pydantic_core import ErrorDetails
 
-from app.errors import FieldError, field_path
+from app.errors import MAX_ERRORS, FieldError, field_path
 
 MAX_TEXT = 20_000
 """Longest text, in characters; longer ones are refused, never cut."""
-
-MAX_ERRORS = 20
-"""An answer lists at most this many wrong fields."""
 
 # Control characters but tab, line feed and carriage return; surrogates; non-characters. C1 controls stand in many
 # real texts that were once in another encoding, and do no harm.

@@ -270,6 +270,19 @@ def test_a_bad_query(house: Service, name: str, value: str) -> None:
         assert refused(house, "GET", "/organisations", params={name: value}) == {f"query.{name}"}
 
 
+@pytest.mark.parametrize("path", ["/profiles", "/organisations", "/match-kinds", "/skills", "/jobs/1"])
+def test_a_query_parameter_that_does_not_exist_is_no_wish_for_everything(house: Service, path: str) -> None:
+    assert refused(house, "GET", path, params={"contry": "ES"}) == {"query.contry"}
+    assert len(refused(house, "GET", path, params={f"x{number}": "1" for number in range(50)})) == 20
+    assert refused(house, "GET", path, params={f"<{MARKER}>": "1"}) == {"query.?"}
+
+
+def test_a_problem_names_the_route_and_nothing_of_what_was_put_in_it(house: Service) -> None:
+    answer = house.client.get(f"{API}/profiles/{MARKER}", headers=house.reader)
+    assert is_problem(answer, 404)["instance"] == f"{API}/profiles/{{profile_id}}"
+    assert is_problem(house.client.get(f"/{MARKER}"), 404)["instance"] == "/"
+
+
 @pytest.mark.parametrize(
     ("value", "status"),
     [

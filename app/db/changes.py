@@ -8,11 +8,11 @@ import secrets
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, insert, select
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.db.base import Base
-from app.db.prepared import Prepared
+from app.db.prepared import Prepared, insert_into
 from app.db.session import connection_of
 
 PROFILE = "profile"
@@ -34,11 +34,13 @@ class IndexChange(Base):
     token: Mapped[bytes] = mapped_column(LargeBinary(8))
 
 
+_ADD = insert_into(IndexChange, "entity_kind", "entity_pk", "token")
+
+
 def record_changes(session: Session, entity_kind: str, pks: Iterable[int]) -> None:
     """Note in the running transaction that the things `pks` of `entity_kind` changed."""
     rows = [{"entity_kind": entity_kind, "entity_pk": pk, "token": secrets.token_bytes(8)} for pk in pks]
-    if rows:
-        session.execute(insert(IndexChange), rows)
+    _ADD.insert_all(connection_of(session), rows)
 
 
 class Position(NamedTuple):

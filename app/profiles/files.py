@@ -16,13 +16,13 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from pydantic import ValidationError
 
-from app.errors import FieldError, InvalidInput, PayloadTooLarge
+from app.errors import MAX_ERRORS, FieldError, InvalidInput, PayloadTooLarge
 from app.matching.kinds import ProfileKind
 from app.organisations.schemas import OrganisationCreate
 from app.profiles.cells import COLUMNS, KINDS, ORGANISATION_KINDS, read_cells, read_header
 from app.profiles.schemas import SCHEMAS, ProfileFields
 from app.profiles.xlsx import MAX_COLUMNS, read_sheet
-from app.wall import MAX_ERRORS, safe_errors
+from app.wall import safe_errors
 
 MAX_LINE = 1_000_000
 """Bytes of one line, and characters of one CSV row over all its lines."""

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.auth import require
 from app.db.session import get_database, get_read_session
-from app.http import in_body
+from app.http import ApiRoute, in_body
 from app.jobs.repository import JobRepository
 from app.jobs.schemas import JobAnswer
 from app.jobs.service import JobService
@@ -17,7 +17,7 @@ from app.profiles.files import check_file, store_upload
 from app.profiles.tasks import IMPORT, ImportArguments
 from app.wall import Reference
 
-router = APIRouter(tags=["imports"])
+router = APIRouter(tags=["imports"], route_class=ApiRoute)
 
 
 @router.post("/imports", status_code=202, dependencies=[Depends(require("imports:write"))])

@@ -5,13 +5,16 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Select, delete, func, insert, or_, select, update
+from sqlalchemy import Select, delete, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
+from app.db.base import now
 from app.db.changes import PROFILE, record_changes
 from app.db.pages import keyset_page
+from app.db.prepared import insert_into
 from app.db.repository import Repository
+from app.db.session import connection_of
 from app.errors import Conflict, PreconditionFailed
 from app.matching.kinds import ProfileKind
 from app.matching.types import Passages
@@ -22,9 +25,14 @@ CHUNK = 500
 """Bound variables per statement stay below SQLite's limit."""
 
 
-_INSERT = insert(Profile.__table__).returning(  # type: ignore[arg-type]  # a mapped class's table is a Table
-    Profile.__table__.c.pk, sort_by_parameter_order=True
-)
+_COLUMNS = tuple(column.name for column in Profile.__table__.columns)
+_ADD = insert_into(Profile, *_COLUMNS)
+_ADD_CODE = insert_into(ProfileTag, "profile_pk", "scheme", "code")
+_ADD_VECTORS = insert_into(Embedding, "profile_pk", "model_key", "content_hash", "vector", "spans", "passages")
+
+
+_LAST_KEY = text("SELECT seq FROM sqlite_sequence WHERE name = 'profile'")
+"""The last key ever given: one that is free again after a deletion is not given twice."""
 
 
 class ProfileFilter(NamedTuple):
@@ -198,15 +206,24 @@ class ProfileRepository(Repository):
         return found
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Insert profiles and return their keys in order; raises `Conflict` when a ref is taken."""
+        """Insert profiles and return their keys in order; raises `Conflict` when a ref is taken.
+
+        The transaction is the only writer, so the next keys are ours to give.
+        """
         if not rows:
             return []
+        connection = connection_of(self.session)
+        last = connection.execute(_LAST_KEY).scalar() or 0
+        moment = now()
+        numbered = [
+            {**row, "pk": pk, "created_at": moment, "updated_at": moment} for pk, row in enumerate(rows, start=last + 1)
+        ]
         try:
             with self.session.begin_nested():
-                # By the table: the class's bulk insert leaves nulls out, and makes a statement per pattern of them.
-                return list(self.session.connection().execute(_INSERT, list(rows)).scalars())
+                _ADD.insert_all(connection, numbered)
         except IntegrityError as error:
             raise Conflict("a ref is already taken, or an organisation or programme is gone") from error
+        return [row["pk"] for row in numbered]
 
     def update(self, pk: int, version: int, values: Mapping[str, Any]) -> None:
         """Write `values` over that version of a profile; raises `PreconditionFailed` when it changed meanwhile."""
@@ -228,8 +245,7 @@ class ProfileRepository(Repository):
         if not new:
             self.session.execute(delete(ProfileTag).where(ProfileTag.profile_pk.in_(list(codes))))
         rows = [{"profile_pk": pk, "scheme": scheme, "code": code} for pk, own in codes.items() for scheme, code in own]
-        if rows:
-            self.session.execute(insert(ProfileTag), rows)
+        _ADD_CODE.insert_all(connection_of(self.session), rows)
 
     def write_vectors(self, model_key: str, vectors: Mapping[int, tuple[str, Passages] | None], *, new: bool) -> None:
         """Write each profile's vectors under that model, over what it had; None means it has nothing to compare."""
@@ -242,8 +258,7 @@ class ProfileRepository(Repository):
             for pk, entry in vectors.items()
             if entry is not None
         ]
-        if rows:
-            self.session.execute(insert(Embedding), rows)
+        _ADD_VECTORS.insert_all(connection_of(self.session), rows)
 
     def note_changes(self, pks: Sequence[int]) -> None:
         """Note the changes for the index."""

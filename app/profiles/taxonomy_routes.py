@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from app.accounts.auth import require
+from app.http import ApiRoute
 from app.taxonomy.skills import default_catalogue, fold
 from app.wall import Answer, Line
 
-router = APIRouter(tags=["taxonomy"])
+router = APIRouter(tags=["taxonomy"], route_class=ApiRoute)
 
 
 class SkillAnswer(Answer):

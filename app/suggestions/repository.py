@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import Connection, Insert, Select, Text, and_, bindparam, func, insert, select, type_coerce
+from sqlalchemy import Connection, Select, Text, and_, bindparam, func, select, type_coerce
 
-from app.db.base import Base, now
+from app.db.base import now
 from app.db.changes import ORGANISATION, PROFILE, Position, changes_since, has_position, last_position
-from app.db.prepared import Prepared
+from app.db.prepared import Prepared, insert_into
 from app.db.repository import Repository
 from app.db.session import connection_of
 from app.matching.shelf import shelf_order
@@ -274,12 +274,8 @@ class ProjectionRepository(Repository):
 _RANK = re.compile("[1-9][0-9]{0,2}")
 
 
-def _insert(table: type[Base], *names: str) -> Insert:
-    return insert(table).values({name: bindparam(name) for name in names})
-
-
-_ADD_RUN = Prepared(_insert(SuggestionRun, "id", "match_kind", "side", "profile_pk", "key_id", "head", "created_at"))
-_ADD_SUGGESTION = Prepared(_insert(Suggestion, "run_pk", "rank", "profile_pk", "item"))
+_ADD_RUN = insert_into(SuggestionRun, "id", "match_kind", "side", "profile_pk", "key_id", "head", "created_at")
+_ADD_SUGGESTION = insert_into(Suggestion, "run_pk", "rank", "profile_pk", "item")
 
 
 class RunRepository:
@@ -290,12 +286,9 @@ class RunRepository:
 
     def add(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
         """Keep a run and what it suggested: rows of their tables, less the keys and the moment."""
-        moment = now().isoformat(" ")
-        row = {**run, "head": orjson.dumps(run["head"]).decode(), "created_at": moment}
-        run_pk = _ADD_RUN.insert(self._connection, row)
+        run_pk = _ADD_RUN.insert(self._connection, {**run, "created_at": now()})
         if suggestions:
-            rows = [{**row, "run_pk": run_pk, "item": orjson.dumps(row["item"]).decode()} for row in suggestions]
-            _ADD_SUGGESTION.insert_all(self._connection, rows)
+            _ADD_SUGGESTION.insert_all(self._connection, [{**row, "run_pk": run_pk} for row in suggestions])
 
     def add_rest(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
         """Keep of a run what is about profiles that are still there; nothing when the one that asked is gone."""

@@ -5,7 +5,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
+from app.profiles.tables import Profile
 from tests.conftest import Service
 from tests.fixtures.builders import (
     API,
@@ -347,3 +349,17 @@ def test_skills_are_found_in_any_language_and_without_accents(service: Service) 
     assert found == {skill["id"] for skill in read(service, "/skills", q="PROGRAMACIÓN", limit=100)}
     assert len(read(service, "/skills", limit=7)) == 7
     assert read(service, "/skills", q="no such skill") == []
+
+
+def test_the_key_of_what_was_deleted_is_not_given_again(service: Service) -> None:
+    owner = add_organisation(service, "region")
+
+    def last_key() -> int:
+        with service.database.read() as session:
+            return int(session.scalar(select(func.max(Profile.pk))) or 0)
+
+    gone = add_profile(service, priority(owner))
+    before = last_key()
+    remove(service, f"/profiles/{gone}")
+    add_profile(service, priority(owner))
+    assert last_key() == before + 1
