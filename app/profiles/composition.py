@@ -101,7 +101,9 @@ def facets(
     """
     details = row["details"]
     nuts = row["nuts_code"] or organisation.nuts_code or organisation.country
-    tags = [*row["languages"], row["language"]]
+    # A need's language may be a guess by its text, and a guess must not keep a person away from a place.
+    guessed = row["language_detected"] and row["kind"] == ProfileKind.SKILL_NEED
+    tags = row["languages"] if guessed else [*row["languages"], row["language"]]
     languages = {primary(tag) for tag in tags if tag} - {None}
     own_sectors = row["ecosystems"] or row["nace_codes"]
     source = (

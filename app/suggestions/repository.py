@@ -28,8 +28,8 @@ ShelfRows = tuple[str, list[int], Matrix, list[Facets]]
 _JSON_COLUMNS = ("nace_codes", "ecosystems", "languages", "details")
 _DATE_COLUMNS = ("valid_from", "valid_until", "starts_on", "ends_on")
 _PLAIN_COLUMNS = (
-    "pk", "kind", "organisation_pk", "programme_pk", "language", "valid_from", "valid_until", "nuts_code",
-    "nace_revision", "eqf_level", "starts_on", "ends_on",
+    "pk", "kind", "organisation_pk", "programme_pk", "language", "language_detected", "valid_from",
+    "valid_until", "nuts_code", "nace_revision", "eqf_level", "starts_on", "ends_on",
 )  # fmt: skip
 
 # JSON columns are read as text and each distinct text is parsed once: most rows of a shelf say the same.

@@ -229,6 +229,18 @@ def test_about_a_person_somebody_decides_by_name(house: Service) -> None:
     assert decide(house, item, "accepted", decided_by="Marta")["decided_by"] == "Marta"
 
 
+@pytest.mark.parametrize(("said", "found"), [(None, ["DAW-1"]), ("en", [])])
+def test_a_language_that_is_only_guessed_keeps_nobody_away_from_a_place(
+    house: Service, said: str | None, found: list[str]
+) -> None:
+    asker = add_profile(house, need("c", skills=[WEB], language=said))
+    assert read(house, f"/profiles/{asker}")["language"] == "en"
+    add_profile(house, trainee("s", "DAW-1", skills=[WEB], languages=["es"]))
+    answer = suggest(house, "company-trainee", profile_id=asker)
+    assert [item["profile"]["title"] for item in answer["items"]] == found
+    assert ("languages" in answer["missing"]) == (said is None)
+
+
 def test_a_person_is_not_described_by_text(house: Service) -> None:
     answer = suggest(house, "company-trainee", text="A friendly young person", from_="offer", status=422)
     assert fields_of(answer) == {"body.text"}
