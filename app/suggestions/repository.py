@@ -58,8 +58,8 @@ _DOCUMENTS = Prepared(
 )
 
 
-_OWN = 13
-"""Columns of `_DOCUMENTS` before those that the facets are made of."""
+_OWN = -len(_FACET_NAMES)
+"""Where in a row of `_DOCUMENTS` the columns begin that the facets are made of: they stand last."""
 
 
 class _Parser:
