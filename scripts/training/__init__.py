@@ -1,0 +1,1 @@
+"""How Puente's own encoder is made: sources, vocabulary, teacher, student, publication."""

@@ -1,0 +1,197 @@
+"""The student: the teacher's network with our vocabulary learns to put texts of twelve languages where the teacher puts
+their English.
+
+Targets are computed once; only the student's side of a pair is encoded in training, so that negatives cost nothing and
+thousands of them stand against each text. Two terms: the cosine with the target (Reimers & Gurevych 2020) and a
+contrast of the target with other targets of its bank, which teaches what the cosine alone leaves blurred.
+"""
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scripts.training.network import Network
+from scripts.training.sources import Concept, Sources
+
+TEMPERATURE: Final = 0.05
+COSINE_WEIGHT: Final = 5.0
+BATCH_TOKENS: Final = 4_096
+BANK_SAMPLE: Final = 3_072
+RATE_BODY: Final = 2e-4
+RATE_TABLE: Final = 6e-4
+_WARM_UP: Final = 0.02
+_SAME: Final = 0.97
+_WINDOW: Final = 4_000
+_SAVE_EVERY: Final = 600.0
+
+
+@dataclass(slots=True)
+class Task:
+    """Texts, the row of the bank that each one means, and how often a batch is drawn from here."""
+
+    name: str
+    weight: float
+    bank: NDArray[np.float32]
+    cosine: bool = True
+    texts: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+    def add(self, text: str, row: int, times: int = 1) -> None:
+        """Add an example; `times` makes it come as often as that many."""
+        self.texts.extend([text] * times)
+        self.rows.extend([row] * times)
+
+
+def teach(start: Path, teacher: Path, destination: Path, sources: Sources, *, tokens: int, seed: int) -> dict[str, object]:
+    """Write the student to `destination`, saved every ten minutes; train on `tokens` of text. Returns figures."""
+    torch.manual_seed(seed)
+    chance = random.Random(seed)  # noqa: S311  draws batches, guards nothing
+    network = Network(start)
+    tasks = _tasks(sources, Network(teacher))
+    streams = {task.name: _batches(task, network, random.Random(f"{seed}{task.name}")) for task in tasks}  # noqa: S311
+    table = network.model.embeddings.word_embeddings.weight
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for p in network.model.parameters() if p is not table], "top": RATE_BODY},
+            {"params": [table], "top": RATE_TABLE},
+        ],
+        weight_decay=0.0,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    steps = seen = 0
+    saved, losses = time.monotonic(), {task.name: 0.0 for task in tasks}
+    network.model.train()
+    while (done := seen / tokens) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = group["top"] * min(1.0, (done + 1e-3) / _WARM_UP) * (1 - done)
+        task = chance.choices(tasks, [task.weight for task in tasks])[0]
+        ids, rows = next(streams[task.name])
+        loss = _loss(task, network.embed(ids), rows, chance)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        optimiser.zero_grad()
+        steps += 1
+        seen += sum(map(len, ids))
+        losses[task.name] = 0.95 * losses[task.name] + 0.05 * loss.item()
+        if steps % 200 == 0:
+            shown = ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
+            print(f"student {steps} steps, {seen / 1e6:.1f} M tokens, {done:.0%}: {shown}", flush=True)
+        if time.monotonic() - saved > _SAVE_EVERY:
+            network.save(destination)
+            saved = time.monotonic()
+    network.save(destination)
+    return {"steps": steps, "tokens": seen, "loss": {name: round(value, 3) for name, value in losses.items()}}
+
+
+def _loss(task: Task, vectors: torch.Tensor, rows: Sequence[int], chance: random.Random) -> torch.Tensor:
+    own = torch.from_numpy(task.bank[rows])
+    others = [chance.randrange(len(task.bank)) for _ in range(min(BANK_SAMPLE, len(task.bank)))]
+    wrong = torch.from_numpy(task.bank[others])
+    # What means the same is no wrong answer: the same row, or one that the teacher cannot tell from it.
+    alike = (own @ wrong.T) > _SAME
+    logits = torch.cat([(vectors * own).sum(1, keepdim=True), (vectors @ wrong.T).masked_fill(alike, -1.0)], dim=1)
+    contrast = torch.nn.functional.cross_entropy(logits / TEMPERATURE, torch.zeros(len(rows), dtype=torch.long))
+    return contrast + COSINE_WEIGHT * (1 - (vectors * own).sum(1).mean()) if task.cosine else contrast
+
+
+def _batches(task: Task, network: Network, chance: random.Random) -> Iterator[tuple[list[list[int]], list[int]]]:
+    """Endless batches of like length, each example once before any comes again."""
+    places = list(range(len(task.texts)))
+    while True:
+        chance.shuffle(places)
+        for begin in range(0, len(places), _WINDOW):
+            window = places[begin : begin + _WINDOW]
+            ids = dict(zip(window, network.tokens([task.texts[place] for place in window]), strict=True))
+            batches: list[list[int]] = [[]]
+            for place in sorted(window, key=lambda place: len(ids[place])):
+                if (len(batches[-1]) + 1) * len(ids[place]) > BATCH_TOKENS:
+                    batches.append([])
+                batches[-1].append(place)
+            chance.shuffle(batches)
+            for batch in batches:
+                yield [ids[place] for place in batch], [task.rows[place] for place in batch]
+
+
+def _tasks(sources: Sources, teacher: Network) -> list[Task]:
+    skills, occupations = sources.skills, sources.occupations
+    general = _general(sources, teacher)
+    named = _named("skills", 20, skills, teacher)
+    titles = _named("occupations", 20, occupations, teacher, centre=True)
+    described = _described(sources, teacher)
+    wanted = _wanted(sources, teacher)
+    return [task for task in (*general, named, titles, described, wanted) if task.texts]
+
+
+def _general(sources: Sources, teacher: Network) -> tuple[Task, Task]:
+    """Parallel text: the other language, and English itself, at the teacher's vector of the English."""
+    english = sorted({pair.english for pair in sources.pairs})
+    row = {text: place for place, text in enumerate(english)}
+    bank = teacher.embed_all(english)
+    foreign, native = Task("parallel", 44, bank), Task("english", 8, bank)
+    for pair in sources.pairs:
+        # Our own everyday sentences are few and bring the words that the other sources lack.
+        foreign.add(pair.text, row[pair.english], 3 if pair.source == "everyday" else 1)
+    for text in english:
+        native.add(text, row[text])
+    return foreign, native
+
+
+def _named(name: str, weight: float, concepts: dict[str, Concept], teacher: Network, *, centre: bool = False) -> Task:
+    """Labels of concepts in every language: at the concept's English label, or at the centre of all of them."""
+    keys = sorted(concepts)
+    texts = [label for key in keys for label in concepts[key].labels["en"]]
+    vectors = iter(teacher.embed_all(texts))
+    bank = np.empty((len(keys), 384), dtype=np.float32)
+    for place, key in enumerate(keys):
+        own = np.stack([next(vectors) for _ in concepts[key].labels["en"]])
+        # The first label names the concept; the others pull it a little, or, for titles, as much.
+        bank[place] = own.mean(axis=0) + own[0] * (0.5 if centre else 1.0)
+    bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+    task = Task(name, weight, bank)
+    for place, key in enumerate(keys):
+        for lang, labels in concepts[key].labels.items():
+            for number, label in enumerate(labels):
+                for text in both_genders(label):
+                    task.add(text, place, 2 if number == 0 and lang != "en" else 1)
+    return task
+
+
+def both_genders(label: str) -> list[str]:
+    """Return a label, and its halves where it names a trade for men and for women.
+
+    >>> both_genders("director técnico/directora técnica")
+    ['director técnico/directora técnica', 'director técnico', 'directora técnica']
+    """
+    first, _, second = label.partition("/")
+    first, second = first.strip(), second.strip()
+    if second and "/" not in second and first[:4].casefold() == second[:4].casefold():
+        return [label, first, second]
+    return [label]
+
+
+def _described(sources: Sources, teacher: Network) -> Task:
+    concepts = [c for c in (*sources.occupations.values(), *sources.skills.values()) if c.descriptions.get("en")]
+    task = Task("descriptions", 10, teacher.embed_all([concept.descriptions["en"] for concept in concepts]))
+    for place, concept in enumerate(concepts):
+        for lang, text in concept.descriptions.items():
+            task.add(text, place, 1 if lang == "en" else 4)
+    return task
+
+
+def _wanted(sources: Sources, teacher: Network) -> Task:
+    """Sentences of advertisements: nearest to the skill they ask for, wherever that is."""
+    keys = sorted(sources.skills)
+    row = {key: place for place, key in enumerate(keys)}
+    bank = teacher.embed_all([sources.skills[key].labels["en"][0] for key in keys])
+    task = Task("advertisements", 8, bank, cosine=False)
+    for key, lang, text in sources.advertisements:
+        task.add(text, row[key], 1 if lang == "en" else 2)
+    return task

@@ -1,0 +1,123 @@
+"""The teacher: the English encoder tuned to the field before anything is taught in other languages.
+
+Contrast (InfoNCE, van den Oord et al. 2018) over English pairs: labels of one occupation, labels and description of one
+skill, occupation ↔ essential skill, sentence of a job advertisement ↔ skill. A second term holds general English where
+the untouched teacher had it.
+"""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from scripts.training.network import Network
+from scripts.training.sources import Concept, Sources
+
+TEMPERATURE: Final = 0.05
+BATCH: Final = 192
+HELD: Final = 96
+HOLD_WEIGHT: Final = 4.0
+RATE: Final = 4e-5
+_WARM_UP: Final = 0.05
+
+Task = Callable[[random.Random], tuple[list[str], list[str], list[str], list[frozenset[str]]]]
+"""Anchors, positives, what each positive is, and what each anchor must not be pushed away from."""
+
+
+def tune(start: Path, destination: Path, sources: Sources, *, steps: int, seed: int) -> dict[str, float]:
+    """Write the tuned teacher to `destination`; train for `steps`. Returns figures for the model card."""
+    torch.manual_seed(seed)
+    chance = random.Random(seed)  # noqa: S311  draws batches, guards nothing
+    network = Network(start)
+    general = sorted({pair.english for pair in sources.pairs} | set(_described(sources.skills)))
+    held = torch.from_numpy(Network(start).embed_all(general))
+    optimiser = torch.optim.AdamW(network.model.parameters(), lr=RATE, weight_decay=0.01, fused=True)
+    tasks = _tasks(sources)
+    lost = kept = 0.0
+    network.model.train()
+    for step in range(steps):
+        done = step / steps
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * min(1.0, (step + 1) / steps / _WARM_UP) * (1 - done)
+        task = chance.choices([task for task, _ in tasks], [weight for _, weight in tasks])[0]
+        anchors, positives, names, friends = task(chance)
+        places = [chance.randrange(len(general)) for _ in range(HELD)]
+        texts = anchors + positives + [general[place] for place in places]
+        vectors = network.embed(network.tokens(texts))
+        count = len(anchors)
+        logits = vectors[:count] @ vectors[count : 2 * count].T / TEMPERATURE
+        friend = torch.tensor([[name in own for name in names] for own in friends])
+        friend.fill_diagonal_(False)  # noqa: FBT003  torch's signature
+        logits = logits.masked_fill(friend, -1e4)
+        target = torch.arange(count)
+        contrast = (torch.nn.functional.cross_entropy(logits, target)
+                    + torch.nn.functional.cross_entropy(logits.T, target)) / 2  # fmt: skip
+        hold = (1 - (vectors[2 * count :] * held[places]).sum(1)).mean()
+        (contrast + HOLD_WEIGHT * hold).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        lost, kept = 0.98 * lost + 0.02 * contrast.item(), 0.98 * kept + 0.02 * hold.item()
+        if step % 50 == 0:
+            print(f"teacher {step} steps, {done:.0%}: contrast {lost:.3f}, hold {kept:.4f}", flush=True)
+    network.save(destination)
+    return {"steps": steps, "contrast": round(lost, 4), "hold": round(kept, 4)}
+
+
+def _described(concepts: dict[str, Concept]) -> list[str]:
+    return [concept.descriptions["en"] for concept in concepts.values() if concept.descriptions.get("en")]
+
+
+def _tasks(sources: Sources) -> list[tuple[Task, float]]:
+    skills, occupations = sources.skills, sources.occupations
+    titles = [key for key, concept in occupations.items() if len(concept.labels["en"]) > 1]
+    known = list(skills)
+    needing = [key for key in sources.essential if occupations.get(key) and occupations[key].descriptions.get("en")]
+    advertised = [(skill, text) for skill, lang, text in sources.advertisements if lang == "en"]
+
+    def same_title(chance: random.Random):  # noqa: ANN202  a Task
+        drawn = chance.sample(titles, BATCH)
+        pairs = [_two(occupations[key], chance) for key in drawn]
+        return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn]
+
+    def same_skill(chance: random.Random):  # noqa: ANN202
+        drawn = chance.sample(known, BATCH)
+        pairs = [_two(skills[key], chance) for key in drawn]
+        return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn]
+
+    def needs(chance: random.Random):  # noqa: ANN202
+        drawn = chance.sample(needing, BATCH)
+        wanted = [chance.choice(sorted(sources.essential[key])) for key in drawn]
+        anchors = [
+            occupations[key].descriptions["en"] if chance.random() < 0.8 else chance.choice(occupations[key].labels["en"])  # noqa: PLR2004
+            for key in drawn
+        ]
+        return anchors, [_shown(skills[key], chance) for key in wanted], wanted, [sources.related[key] for key in drawn]
+
+    def advertisement(chance: random.Random):  # noqa: ANN202
+        drawn = chance.sample(advertised, BATCH)
+        return (
+            [text for _, text in drawn],
+            [chance.choice(skills[key].labels["en"][:4]) if chance.random() < 0.3 else skills[key].labels["en"][0] for key, _ in drawn],  # noqa: PLR2004, E501
+            [key for key, _ in drawn],
+            [frozenset((key,)) for key, _ in drawn],
+        )
+
+    tasks: list[tuple[Task, float]] = [(same_title, 3), (same_skill, 2), (needs, 3)]
+    return [*tasks, (advertisement, 3)] if len(advertised) > BATCH else tasks
+
+
+def _two(concept: Concept, chance: random.Random) -> tuple[str, str]:
+    """Two ways of naming a concept; one time in five its description."""
+    labels = concept.labels["en"]
+    description = concept.descriptions.get("en")
+    if description and (len(labels) == 1 or chance.random() < 0.2):  # noqa: PLR2004
+        return chance.choice(labels), description
+    first, second = chance.sample(labels, 2) if len(labels) > 1 else (labels[0], labels[0])
+    return first, second
+
+
+def _shown(concept: Concept, chance: random.Random) -> str:
+    label, description = concept.labels["en"][0], concept.descriptions.get("en", "")
+    return f"{label}. {description}" if description and chance.random() < 0.6 else label  # noqa: PLR2004
