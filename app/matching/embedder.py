@@ -5,8 +5,6 @@ Importing this module loads neither torch nor transformers; only making a `Sente
 
 import functools
 import hashlib
-import importlib.util
-import json
 import math
 import os
 import re
@@ -24,16 +22,15 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from app.matching import onnx_export
+from app.matching import onnx_export, pins
 from app.matching.onnx_export import EmbedderError as EmbedderError  # noqa: PLC0414  also known here
+from app.matching.pins import BASELINE, PinnedModel
 from app.matching.types import Matrix
 
 MODEL_VARIABLE: Final = "PUENTE_MODEL"
 CACHE_VARIABLE: Final = "PUENTE_MODEL_CACHE"
-PINNED: Final = "all-MiniLM-L6-v2"
 
 _PROJECT: Final = Path(__file__).resolve().parents[2]
-_PINS: Final = _PROJECT / "models" / "manifest.json"
 _LENGTH_TOLERANCE: Final = 1e-3
 
 
@@ -65,19 +62,21 @@ class Embedder(Protocol):
 def load_embedder(name_or_path: str | None = None) -> Embedder:
     """Load an encoder by name or path; without one, what PUENTE_MODEL says, else the default.
 
-    The default is the int8 export of the pinned all-MiniLM-L6-v2, made on first use (about ten seconds) under
-    `var/models` or PUENTE_MODEL_CACHE. `hash` is the encoder without a model; `all-MiniLM-L6-v2` the pinned
-    model in fp32 by sentence-transformers; a folder made by `app.matching.onnx_export` is served by
-    onnxruntime; anything else is a sentence-transformers folder, or a name on the Hugging Face hub.
-    EmbedderError when it cannot be had.
+    The default is the int8 export of our own encoder in `models/`, made on first use (about ten seconds) under
+    `var/models` or PUENTE_MODEL_CACHE. `hash` is the encoder without a model; `all-MiniLM-L6-v2` the English
+    baseline in fp32 by sentence-transformers, `all-MiniLM-L6-v2/int8` its export; a folder made by
+    `app.matching.onnx_export` is served by onnxruntime; anything else is a sentence-transformers folder, or a name
+    on the Hugging Face hub. EmbedderError when it cannot be had.
     """
     wanted = name_or_path or os.environ.get(MODEL_VARIABLE)
     if not wanted:
-        return _load_default()
+        return _exported(pins.shipped())
     if wanted == "hash":
         return HashEmbedder()
-    if wanted.removeprefix("sentence-transformers/") == PINNED:
-        return SentenceTransformerEmbedder(_pinned()[0], name=PINNED)
+    if wanted.removeprefix("sentence-transformers/") == BASELINE:
+        return SentenceTransformerEmbedder(pins.baseline().folder, name=BASELINE)
+    if wanted == f"{BASELINE}/int8":
+        return _exported(pins.baseline())
     if (Path(wanted) / onnx_export.MODEL_FILE).is_file():
         return OnnxEmbedder(wanted)
     return SentenceTransformerEmbedder(wanted)
@@ -331,34 +330,15 @@ def _checked(vectors: Matrix) -> Matrix:
     return vectors
 
 
-def _load_default() -> OnnxEmbedder:
-    """Load the pinned model's int8 export, made now when there is none or it is damaged."""
-    source, files = _pinned()
-    key = onnx_export.encoder_id(PINNED, files, onnx_export.RECIPE)
+def _exported(model: PinnedModel) -> OnnxEmbedder:
+    """Load a model's int8 export, made now when there is none or it is damaged."""
+    key = onnx_export.encoder_id(model.name, model.files, onnx_export.RECIPE)
     folder = Path(os.environ.get(CACHE_VARIABLE) or _PROJECT / "var" / "models") / key
     try:
         return OnnxEmbedder(folder)
     except EmbedderError:
-        onnx_export.ensure(source, folder, PINNED)
+        onnx_export.ensure(model.folder, folder, model.name)
         return OnnxEmbedder(folder)
-
-
-@functools.cache
-def _pinned() -> tuple[Path, dict[str, str]]:
-    """Find the pinned model's folder and files; compare them with `models/manifest.json`, once (60 ms)."""
-    try:
-        pins = json.loads(_PINS.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise EmbedderError(f"{_PINS} cannot be read: {error}") from error
-    spec = importlib.util.find_spec(pins["package"].replace("-", "_"))
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbedderError(f"the package {pins['package']} {pins['version']} is not installed")
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    files = onnx_export.source_files(folder)
-    if different := files.items() ^ pins["files"].items():
-        name = min(name for name, _ in different)
-        raise EmbedderError(f"{folder / name} is not the file that {_PINS} pins (sha256 differs)")
-    return folder, files
 
 
 def _model_folder(path_or_name: str) -> Path:

