@@ -23,6 +23,7 @@ from app.profiles.service import ProfileService
 from app.profiles.tasks import IMPORT, run_import, tidy_uploads
 from app.profiles.taxonomy_routes import router as taxonomy
 from app.settings import Settings
+from app.suggestions.exposure import ExposureCounts
 from app.suggestions.projection import Projection
 from app.suggestions.recorder import RunRecorder
 from app.suggestions.routes import router as suggestions
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         state = app.state
         state.database, state.embedder = database, encoder
         state.projection = Projection(database, encoder.model_key, encoder.dim)
+        state.exposure = ExposureCounts(database)
         state.recorder = RunRecorder(database)
         state.turns = Turns()
         state.uploads, state.upload_limit = settings.uploads_folder(), settings.upload_limit

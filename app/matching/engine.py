@@ -4,12 +4,14 @@
 (architecture.md §2): the index may be late or damaged, and then costs recall for one request, never privacy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.matching.facets import ShortTable, Table
+from app.matching.fairness import Fairness, Places, fair_list
 from app.matching.features import SemanticSimilarity
 from app.matching.filters import PairRule, reject
 from app.matching.kinds import MatchKind
@@ -19,6 +21,7 @@ from app.matching.types import (
     Contribution,
     Document,
     Evidence,
+    Matrix,
     Passages,
     Proposal,
     Query,
@@ -39,11 +42,11 @@ _Floats = NDArray[np.float64]
 
 
 def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal:
-    """Return the keys of the `limit` best-scoring profiles that no rule rejects, from the index.
+    """Return the keys of the first `limit` profiles of the fair list, from the index, of those that no rule rejects.
 
     The best by *score* are wanted, the index finds the best by *similarity*: the search goes deeper until no row
-    that was not seen could reach the score of the last one kept (Fagin's threshold algorithm), so the answer is
-    exact under any filter.
+    that was not seen could reach the score of the last one shown (Fagin's threshold algorithm), so the answer is
+    exact under any filter, and whatever the caps pass over.
     """
     rejected: dict[str, int] = {}
     rows = shelf.rows()
@@ -53,34 +56,72 @@ def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal
         if len(inside) < len(rows):
             rejected["countries"] = len(rows) - len(inside)
         rows = inside
+    if query.absent:
+        rows = rows[np.isin(shelf.table.pks[rows], np.array(sorted(query.absent)), invert=True)]
     rows = reject(kind.rules, query, shelf.table, rows, rejected)
+    fairness = _fairness(kind, query)
     depth = max(FIRST_DEPTH, 2 * limit)
     while True:
         found, similarities = shelf.search(query.passages.vector, rows, depth)
         complete = len(found) >= len(rows)
         scores = _weigh(kind, query, shelf.table, found, similarities)[1]
-        order = np.lexsort((shelf.table.pks[found], -scores))[:limit]
-        if complete or (len(order) == limit and _bound(kind, query, similarities) < scores[order[-1]]):
+        floor = -np.inf if complete else _bound(kind, query, similarities)
+        listed = fair_list(
+            fairness,
+            shelf.table.pks[found],
+            scores,
+            partial(_owners, shelf.table, found),
+            partial(_vectors, shelf, found),
+            limit,
+            floor=floor,
+            often_shown=query.often_shown,
+        )
+        if complete or listed.full:
             break
         depth *= DEEPER
-    pks = tuple(int(pk) for pk in shelf.table.pks[found[order]])
-    return Proposal(pks, len(rows), rejected, complete and len(rows) <= limit)
+    pks = shelf.table.pks[found]
+    shown, similar = ([int(pk) for pk in pks[list(places)]] for places in (listed.shown, listed.all_similar()))
+    whole = complete and listed.walked >= len(rows)
+    return Proposal(tuple(shown), len(rows), rejected, whole, tuple(similar), listed.held)
 
 
 def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: int) -> Ranking:
-    """Return the ranking of `documents`, as the database has them now: rules, scores, words and evidence."""
+    """Return the fair list of `documents`, as the database has them now: rules, scores, words and evidence."""
     rejected: dict[str, int] = {}
     table = ShortTable([document.pk for document in documents], [document.facets for document in documents])
     rows = reject(kind.rules, query, table, np.arange(len(documents)), rejected)
     vectors = [documents[row].passages.vector for row in rows]
     similarities = np.stack(vectors) @ query.passages.vector if vectors else np.empty(0, dtype=np.float32)
     parts, scores = _weigh(kind, query, table, rows, similarities)
-    order = np.lexsort((table.pks[rows], -scores))[:limit]
-    columns = parts.T.tolist()
-    candidates = tuple(
-        [_candidate(kind, query, documents[rows[place]], columns[place], float(scores[place])) for place in order]
+    listed = fair_list(
+        _fairness(kind, query),
+        table.pks[rows],
+        scores,
+        partial(_owners, table, rows),
+        lambda places: np.stack([vectors[place] for place in places]),
+        limit,
+        often_shown=query.often_shown,
     )
-    return Ranking(candidates, rejected, missing_facts(kind, query))
+    columns = parts.T.tolist()
+    candidates = []
+    for place in listed.shown:
+        similar = tuple(documents[rows[other]] for other in listed.similar.get(place, ()))
+        found = _candidate(kind, query, documents[rows[place]], columns[place], float(scores[place]))
+        candidates.append(found._replace(similar=similar))
+    eligible = frozenset(table.pks[rows].tolist())
+    return Ranking(tuple(candidates), rejected, missing_facts(kind, query), eligible)
+
+
+def _owners(table: Table, rows: Rows, places: Places) -> list[Hashable]:
+    return table.column("organisation").at(rows[places])
+
+
+def _vectors(shelf: Shelf, rows: Rows, places: Places) -> Matrix:
+    return shelf.vectors(rows[places])
+
+
+def _fairness(kind: MatchKind, query: Query) -> Fairness:
+    return kind.fairness(query.side.other).with_most(query.max_per_organisation)
 
 
 def missing_facts(kind: MatchKind, query: Query) -> tuple[str, ...]:

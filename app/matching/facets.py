@@ -56,6 +56,10 @@ class Column:
         code = self._codes_of.get(value, -1)
         return np.asarray(self._codes[rows] == code)
 
+    def at(self, rows: Rows) -> list[Hashable]:
+        """Return the value of each of `rows`."""
+        return [self.values[code] for code in self._codes[rows].tolist()]
+
     def keep(self, test: Callable[[Any], bool], rows: Rows) -> NDArray[np.bool_] | None:
         """Return for each of `rows` whether its value passes, or None when every value does."""
         if len(self.values) <= len(rows):
@@ -113,6 +117,10 @@ class ShortColumn:
     def equals(self, value: Hashable, rows: Rows) -> NDArray[np.bool_]:
         """Return for each of `rows` whether it has that value."""
         return np.array([self._values[row] == value for row in rows], dtype=np.bool_)
+
+    def at(self, rows: Rows) -> list[Hashable]:
+        """Return the value of each of `rows`."""
+        return [self._values[row] for row in rows]
 
     def keep(self, test: Callable[[Any], bool], rows: Rows) -> NDArray[np.bool_] | None:
         """Return for each of `rows` whether its value passes, or None when all do."""

@@ -32,6 +32,9 @@ class VectorIndex(Protocol):
     def search(self, query: Vector, rows: Rows, k: int) -> tuple[Rows, NDArray[np.float32]]:
         """Return the min(k, len(rows)) best of `rows` (ascending positions) and their inner products, best first."""
 
+    def vectors(self, rows: Rows) -> Matrix:
+        """Return the vectors of `rows`, in any order, shape (len(rows), dim)."""
+
 
 def check_unit(vectors: Matrix, dim: int) -> Matrix:
     """Return `vectors` as contiguous float32; raises ValueError unless finite, of width `dim` and of length 1.
@@ -67,6 +70,10 @@ class ExactIndex:
         similarities = self._rows[rows] @ query
         best = np.lexsort((rows, -similarities))[:k]
         return rows[best], similarities[best]
+
+    def vectors(self, rows: Rows) -> Matrix:
+        """Return the vectors of `rows`."""
+        return self._rows[rows]
 
 
 class FaissIndex:
@@ -111,6 +118,13 @@ class FaissIndex:
         allowed[rows] = True
         bits = np.packbits(allowed, bitorder="little")
         return self._search(question, faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)), k)
+
+    def vectors(self, rows: Rows) -> Matrix:
+        """Return the vectors of `rows`."""
+        if not len(rows):
+            return np.empty((0, self.dim), dtype=np.float32)
+        found: Matrix = self._index.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
+        return found
 
     def _search(self, question: Matrix, selector: object, k: int) -> tuple[Rows, NDArray[np.float32]]:
         within = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # made by SWIG

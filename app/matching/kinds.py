@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
+from app.matching.fairness import Copies, Fairness
 from app.matching.features import (
     Feature,
     SemanticSimilarity,
@@ -45,6 +46,17 @@ class RiskTier(StrEnum):
     NATURAL_PERSON = "natural_person"
 
 
+_FAIR = Fairness()
+"""Copies count within an organisation: two schools that teach the same official programme, two regions with a priority
+of the same name, are two partners."""
+
+_FAIR_PITCHES = Fairness(copies=Copies(of_others=True))
+"""A pitch is its author's own words: the same words in another's name are a copy."""
+
+_FAIR_PEOPLE = Fairness(max_per_organisation=None, copies=None)
+"""Nobody stands for another, nor waits behind another of the same school: people who learnt the same look the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class MatchKind:
     """What is matched with what, by which hard rules, and how a pair scores: the sum of weight x value."""
@@ -56,6 +68,10 @@ class MatchKind:
     pair_rules: tuple[Rule, ...] = ()
     risk_tier: RiskTier = RiskTier.LEGAL_PERSON
     bands: tuple[tuple[str, float], ...] = (("strong", 0.5), ("possible", 0.3), ("weak", 0.0))
+    fair_seekers: Fairness = _FAIR
+    """What a list of seekers may look like."""
+    fair_offers: Fairness = _FAIR
+    """What a list of offers may look like."""
 
     def __post_init__(self) -> None:
         total = sum(weight for _, weight in self.features)
@@ -87,6 +103,10 @@ class MatchKind:
             return Side.SEEKER
         return Side.OFFER if profile_kind == self.offer else None
 
+    def fairness(self, side: Side) -> Fairness:
+        """Return what a list of profiles of `side`, the side that is suggested, may look like."""
+        return self.fair_seekers if side is Side.SEEKER else self.fair_offers
+
     def band(self, score: float) -> str:
         """Return the word for a score."""
         return next(name for name, least in self.bands if score >= least)
@@ -101,6 +121,7 @@ class MatchKind:
             "features": [{"name": f.name, "weight": weight, "sentence": f.sentence} for f, weight in self.features],
             "rules": [{"label": rule.label, "sentence": rule.sentence} for rule in self.rules],
             "bands": [{"name": name, "least_score": least} for name, least in self.bands],
+            "fairness": {side.value: self.fairness(side).describe() for side in Side},
         }
 
     def rules_version(self) -> str:
@@ -163,6 +184,7 @@ MATCH_KINDS: dict[str, MatchKind] = {
                 (region_sought(), 0.05),
                 (same_region(), 0.05),
             ),
+            fair_seekers=_FAIR_PITCHES,
         ),
         MatchKind(
             "company-school",
@@ -189,6 +211,7 @@ MATCH_KINDS: dict[str, MatchKind] = {
             ),
             (_SAME_PERIOD, _SAME_REGIME, _LANGUAGE_SPOKEN, _WITHIN_MOBILITY, _LEVEL_REACHED),
             risk_tier=RiskTier.NATURAL_PERSON,
+            fair_offers=_FAIR_PEOPLE,
         ),
     )
 }

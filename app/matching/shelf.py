@@ -103,3 +103,7 @@ class Shelf:
     def search(self, query: Vector, rows: Rows, k: int) -> tuple[Rows, NDArray[np.float32]]:
         """Return the k best of `rows` and their similarities, best first."""
         return self._index.search(query, rows, k)
+
+    def vectors(self, rows: Rows) -> Matrix:
+        """Return the vectors of `rows`, in any order, shape (n, d)."""
+        return self._index.vectors(rows)

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -89,6 +90,12 @@ class Query:
     filters: Filters = field(default_factory=Filters)
     excluded: frozenset[int] = frozenset()
     """Keys of profiles that this side declined."""
+    absent: frozenset[int] = frozenset()
+    """Keys that the index may still propose and the database no longer has: they are nowhere in the ranking."""
+    max_per_organisation: int | None = None
+    """The asker's own cap, in place of the match kind's."""
+    often_shown: frozenset[int] = frozenset()
+    """Keys of profiles that are in too many other lists (`ExposurePolicy`)."""
 
 
 class Contribution(NamedTuple):
@@ -126,20 +133,32 @@ class Candidate(NamedTuple):
     band: str
     contributions: tuple[Contribution, ...]
     evidence: tuple[Evidence, ...] = ()
+    similar: tuple[Document, ...] = ()
+    """The first of the documents that were collapsed into this one."""
 
 
 class Proposal(NamedTuple):
-    """What the index proposes: keys in order of score, how many each rule rejected, and whether all were seen."""
+    """What the index proposes: keys in order of rank, how many each rule rejected, and whether all were seen.
+
+    `similar` are the keys of what was collapsed into those, to be judged with them; `held` counts by label what the
+    caps of a fair list passed over on the way to the last of `pks`.
+    """
 
     pks: tuple[int, ...]
     eligible: int
     rejected: Mapping[str, int]
     complete: bool
+    similar: tuple[int, ...] = ()
+    held: Mapping[str, int] = MappingProxyType({})
 
 
 class Ranking(NamedTuple):
-    """The engine's answer: candidates in order, what the rules rejected, and the facts that were missing."""
+    """The engine's answer: candidates in order, what the rules rejected, and the facts that were missing.
+
+    `eligible` are the keys of the documents that no rule rejected.
+    """
 
     candidates: tuple[Candidate, ...]
     rejected: Mapping[str, int]
     missing: tuple[str, ...]
+    eligible: frozenset[int] = frozenset()

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from app import log
 from app.db.session import BUSY_TIMEOUT_MS, Database
 from app.errors import Unavailable
-from app.suggestions.repository import RunRepository
+from app.suggestions.run_repository import RunRepository
 
 CHECKPOINT_S = 1.0
 LONG_LOG = 4_000

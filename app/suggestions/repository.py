@@ -1,4 +1,4 @@
-"""Reads what the index and the engine need, and keeps runs, suggestions and decisions."""
+"""Reads what the index and the engine need, and runs as they were kept; keeps decisions."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import Connection, Select, Text, and_, bindparam, func, select, type_coerce
+from sqlalchemy import Select, Text, and_, bindparam, func, select, type_coerce
 
-from app.db.base import now
 from app.db.changes import ORGANISATION, PROFILE, Position, changes_since, has_position, last_position
-from app.db.prepared import Prepared, insert_into
+from app.db.prepared import Prepared
 from app.db.repository import Repository
 from app.db.session import connection_of
 from app.matching.shelf import shelf_order
@@ -274,30 +273,6 @@ class ProjectionRepository(Repository):
 _RANK = re.compile("[1-9][0-9]{0,2}")
 
 
-_ADD_RUN = insert_into(SuggestionRun, "id", "match_kind", "side", "profile_pk", "key_id", "head", "created_at")
-_ADD_SUGGESTION = insert_into(Suggestion, "run_pk", "rank", "profile_pk", "item")
-
-
-class RunRepository:
-    """Keeps runs. On a connection, without a session: every question comes here, and nothing is read back."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def add(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
-        """Keep a run and what it suggested: rows of their tables, less the keys and the moment."""
-        run_pk = _ADD_RUN.insert(self._connection, {**run, "created_at": now()})
-        if suggestions:
-            _ADD_SUGGESTION.insert_all(self._connection, [{**row, "run_pk": run_pk} for row in suggestions])
-
-    def add_rest(self, run: Mapping[str, Any], suggestions: Sequence[Mapping[str, Any]]) -> None:
-        """Keep of a run what is about profiles that are still there; nothing when the one that asked is gone."""
-        named = {row["profile_pk"] for row in (run, *suggestions)}
-        there = {None, *self._connection.scalars(select(_P.pk).where(_P.pk.in_(named - {None})))}
-        if run["profile_pk"] in there:
-            self.add(run, [suggestion for suggestion in suggestions if suggestion["profile_pk"] in there])
-
-
 class SuggestionRepository(Repository):
     """Runs and suggestions as they were kept, and the decisions on them."""
 
@@ -320,6 +295,18 @@ class SuggestionRepository(Repository):
             .where(SuggestionRun.id == run_id, Suggestion.rank == int(rank))
         ).one_or_none()
         return None if row is None else (row[0], row[1])
+
+    def named(self, profile_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return by id, of those that are still there, what `SimilarProfile` says of a profile."""
+        rows = self.session.execute(
+            select(_P.id, _P.title, _O.id, _O.name, _O.nuts_code)
+            .join_from(Profile.__table__, Organisation.__table__, _P.organisation_pk == _O.pk)
+            .where(_P.id.in_(profile_ids))
+        )
+        return {
+            id_: {"id": id_, "title": title, "organisation": {"id": owner, "name": name, "nuts_code": nuts}}
+            for id_, title, owner, name, nuts in rows
+        }
 
     def decision(self, suggestion_id: str) -> Decision | None:
         """Return the decision taken on a suggestion, or None."""

@@ -77,6 +77,13 @@ class SuggestionQuestion(Wall):
     language: Language | None = Field(default=None, description="Of the text; detected when it is not given.")
     filters: SuggestionFilters = SuggestionFilters()
     limit: Annotated[int, Field(ge=1, le=100, strict=True)] = 10
+    max_per_organisation: Annotated[int, Field(ge=1, le=100, strict=True)] | None = Field(
+        default=None,
+        description="At most that many items of one organisation, whatever the limit. By default the match kind's own "
+        "number (`GET /match-kinds`), so that a list compares partners. Raise it where the conditions leave few "
+        "organisations, such as one region's priorities; 100 sets no cap. `rejected.per_organisation` says how many "
+        "it passed over.",
+    )
 
 
 class Status(StrEnum):
@@ -131,6 +138,14 @@ class EvidenceAnswer(Answer):
     offer: QuoteAnswer
 
 
+class SimilarProfile(Answer):
+    """A profile that says nearly the same as the one suggested, ranks lower, and was not shown beside it."""
+
+    id: str
+    title: str
+    organisation: SuggestedOrganisation
+
+
 class SuggestionItem(Answer):
     """One suggestion; the contributions add up to the score."""
 
@@ -142,6 +157,7 @@ class SuggestionItem(Answer):
     band: str
     contributions: list[ContributionAnswer]
     evidence: list[EvidenceAnswer]
+    similar: list[SimilarProfile] = Field(description="What was collapsed into this suggestion, the first five.")
 
 
 class SuggestionAnswer(Answer):
@@ -153,9 +169,15 @@ class SuggestionAnswer(Answer):
     status: Status
     model: str = Field(description="Key of the encoder whose vectors were compared.")
     index_seq: int = Field(description="Number of the last change that the index had seen.")
+    exposure_seq: int = Field(
+        description="Number of the latest run of others from which it was counted who is shown often; 0 for none."
+    )
     rules_version: str = Field(description="Version of rules, features, weights and bands.")
     missing: list[str] = Field(description="Facts about the asker that would have counted and are not known.")
-    rejected: dict[str, int] = Field(description="How many profiles each hard rule left out.")
+    rejected: dict[str, int] = Field(
+        description="How many profiles each hard rule left out, and how many the caps of a fair list passed over "
+        "on the way to the last one shown: `near_duplicate`, `per_organisation`, `exposure`."
+    )
     items: list[SuggestionItem]
 
 
@@ -207,8 +229,23 @@ class MatchKindBand(Answer):
     least_score: float
 
 
+class MatchKindCap(Answer):
+    """A cap on lists, what it means, and its figures."""
+
+    label: str
+    sentence: str
+    figures: dict[str, float]
+
+
+class MatchKindFairness(Answer):
+    """What a list of seekers, and one of offers, may look like."""
+
+    seeker: list[MatchKindCap]
+    offer: list[MatchKindCap]
+
+
 class MatchKindAnswer(Answer):
-    """A match kind: its sides, hard rules, features and weights."""
+    """A match kind: its sides, hard rules, features and weights, and the caps on its lists."""
 
     name: str
     seeker: str
@@ -218,3 +255,4 @@ class MatchKindAnswer(Answer):
     features: list[MatchKindFeature]
     rules: list[MatchKindRule]
     bands: list[MatchKindBand]
+    fairness: MatchKindFairness = Field(description="By the side that is suggested.")

@@ -1,11 +1,13 @@
 """Ask the engine, keep the answer, take the decision."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, NamedTuple
 
 from app.accounts.principal import Principal
+from app.db.changes import Position
 from app.errors import Conflict, InvalidInput, NotFound
 from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
@@ -16,6 +18,7 @@ from app.profiles.composition import LABEL_RANKS
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
 from app.profiles.tables import Profile
+from app.suggestions.exposure import ExposureCounts
 from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.schemas import (
@@ -32,7 +35,6 @@ from app.taxonomy.languages import detect_language, primary
 AnswerJson = dict[str, Any]
 """Plain JSON: answers are many and large, and checking our own words again would cost more than the search."""
 
-DEEPER = 4
 PUBLIC_NAMES = {
     "country": "country",
     "nuts": "nuts_code",
@@ -73,6 +75,13 @@ class Suggested(NamedTuple):
     suggestions: list[AnswerJson]
 
 
+class _At(NamedTuple):
+    """Which state of the index and of the exposure an answer is made from."""
+
+    index_seq: int
+    exposure_seq: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Asker:
     """Who asks: `passages` is None when there is nothing to compare."""
@@ -95,12 +104,14 @@ class SuggestionService:
         suggestions: SuggestionRepository,
         embedder: Embedder,
         projection: Projection,
+        exposure: ExposureCounts,
     ) -> None:
         self._rows = rows
         self._profiles = profiles
         self._suggestions = suggestions
         self._embedder = embedder
         self._projection = projection
+        self._exposure = exposure
 
     def suggest(
         self,
@@ -116,10 +127,12 @@ class SuggestionService:
         and, for a profile that is expired or withdrawn, `Conflict`.
         """
         asker = self._asker(kind, question)
+        position = self._rows.last_position()
+        exposure = self._exposure.seen_by(asker.profile_pk, kind, asker.side, position)
         if asker.passages is None:
-            seq = self._projection.catch_up()
+            at = _At(self._projection.catch_up(), exposure.seq)
             ranking = Ranking((), {}, ("text",))
-            return self._answer(kind, asker, ranking, seq, principal, Status.INSUFFICIENT_DATA)
+            return self._answer(kind, asker, ranking, at, principal, Status.INSUFFICIENT_DATA)
         query = Query(
             asker.side,
             asker.text,
@@ -128,18 +141,27 @@ class SuggestionService:
             today or date.today(),  # noqa: DTZ011 - validity ends by the local calendar
             _filters(question.filters),
             asker.excluded,
+            max_per_organisation=question.max_per_organisation,
+            often_shown=exposure.often_shown,
         )
-        ranking, seq = self._rank(kind, query, question.limit)
+        ranking, seq = self._rank(kind, query, question.limit, position)
         status = Status.OK if ranking.candidates else Status.NO_MATCH
-        return self._answer(kind, asker, ranking, seq, principal, status)
+        return self._answer(kind, asker, ranking, _At(seq, exposure.seq), principal, status)
 
     def run(self, run_id: str) -> AnswerJson:
-        """Return a run as it was answered, less what was deleted since; raises `NotFound`."""
+        """Return a run as it was answered, less what was deleted since; raises `NotFound`.
+
+        What was collapsed into a suggestion is named as it is called now.
+        """
         found = self._suggestions.run(run_id)
         if found is None:
             raise NotFound
         run, suggestions = found
-        return {"run_id": run.id, **run.head, "items": [suggestion.item for suggestion in suggestions]}
+        items = [suggestion.item for suggestion in suggestions]
+        similar = [id_ for item in items for id_ in item["similar"]]
+        named = self._suggestions.named(similar) if similar else {}
+        items = [{**item, "similar": [named[id_] for id_ in item["similar"] if id_ in named]} for item in items]
+        return {"run_id": run.id, **run.head, "items": items}
 
     def decide(self, suggestion_id: str, data: DecisionInput, principal: Principal) -> DecisionAnswer:
         """Keep a person's decision, in a write session.
@@ -175,22 +197,26 @@ class SuggestionService:
             created_at=decision.created_at,
         )
 
-    def _rank(self, kind: MatchKind, query: Query, limit: int) -> tuple[Ranking, int]:
-        """Let the index propose and the database decide; search deeper when the database dropped some."""
-        position = self._rows.last_position()
-        depth = limit
+    def _rank(self, kind: MatchKind, query: Query, limit: int, position: Position) -> tuple[Ranking, int]:
+        """Let the index propose and the database decide; propose anew, without them, when the database dropped some.
+
+        Not only deeper: what was dropped may have held others back.
+        """
+        dropped: list[Mapping[str, int]] = []
         while True:
-            proposal, seq = self._projection.propose(position, kind, query, depth)
+            proposal, seq = self._projection.propose(position, kind, query, limit)
+            proposed = (*proposal.pks, *proposal.similar)
             documents = self._rows.documents(
-                proposal.pks, self._embedder.model_key, with_labels=query.filters.label_min is not None
+                proposed, self._embedder.model_key, with_labels=query.filters.label_min is not None
             )
             ranking = judge(kind, query, documents, limit)
-            wanted = min(limit, proposal.eligible)
-            if len(ranking.candidates) >= wanted or proposal.complete:
+            dropped.append(ranking.rejected)
+            absent = query.absent.union(proposed) - ranking.eligible
+            if len(absent) == len(query.absent):
                 break
-            depth *= DEEPER
-        counted = total_rejected(proposal.rejected, ranking.rejected)
-        return Ranking(ranking.candidates, counted, ranking.missing), seq
+            query = replace(query, absent=absent)
+        counted = total_rejected(proposal.rejected, proposal.held, *dropped)
+        return ranking._replace(rejected=counted), seq
 
     def _asker(self, kind: MatchKind, question: SuggestionQuestion) -> _Asker:
         if (question.text is None) == (question.profile_id is None):
@@ -235,7 +261,7 @@ class SuggestionService:
         )
 
     def _answer(
-        self, kind: MatchKind, asker: _Asker, ranking: Ranking, seq: int, principal: Principal, status: Status
+        self, kind: MatchKind, asker: _Asker, ranking: Ranking, at: _At, principal: Principal, status: Status
     ) -> Suggested:
         run_id = str(uuid.uuid4())
         items = [_item(run_id, rank, found) for rank, found in enumerate(ranking.candidates, start=1)]
@@ -244,7 +270,8 @@ class SuggestionService:
             "from": asker.side.value,
             "status": status.value,
             "model": self._embedder.model_key,
-            "index_seq": seq,
+            "index_seq": at.index_seq,
+            "exposure_seq": at.exposure_seq,
             "rules_version": kind.rules_version(),
             "missing": sorted(PUBLIC_NAMES.get(name, name) for name in ranking.missing),
             "rejected": dict(ranking.rejected),
@@ -258,10 +285,15 @@ class SuggestionService:
             "head": head,
         }
         suggestions = [
-            {"rank": item["rank"], "profile_pk": found.document.pk, "item": item}
+            {"rank": item["rank"], "profile_pk": found.document.pk, "item": _kept(item)}
             for item, found in zip(items, ranking.candidates, strict=True)
         ]
         return Suggested({"run_id": run_id, **head, "items": items}, run, suggestions)
+
+
+def _kept(item: AnswerJson) -> AnswerJson:
+    """Return what is kept of an item: of others than the one suggested the ids only, so that nothing outlives them."""
+    return {**item, "similar": [other["id"] for other in item["similar"]]}
 
 
 def _item(run_id: str, rank: int, found: Candidate) -> AnswerJson:
@@ -287,6 +319,7 @@ def _item(run_id: str, rank: int, found: Candidate) -> AnswerJson:
             {"similarity": pair.similarity, "seeker": _quote(pair.seeker), "offer": _quote(pair.offer)}
             for pair in found.evidence
         ],
+        "similar": [{name: other.extra[name] for name in ("id", "title", "organisation")} for other in found.similar],
     }
 
 

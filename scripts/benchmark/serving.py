@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
-from app.matching.types import Matrix
+from app.matching.fairness import Places, fair_list
+from app.matching.kinds import MATCH_KINDS
+from app.matching.types import Matrix, Side
 from benchmark.client import Connection, build
 from benchmark.corpus import Corpus, Row, country_sets
-from benchmark.load import ONLY
+from benchmark.load import ONLY, region_ref
 from benchmark.measure import Effort, median_ms
 from benchmark.processes import Server, Worker, bare, free_port, http, puente
 from benchmark.report import RIGHT, Report, Target
@@ -158,7 +161,7 @@ def _p95(values: Sequence[float]) -> float:
 def _check(
     report: Report, setting: Setting, questions: Questions, server: Server, embedder: Embedder, effort: Effort
 ) -> None:
-    """Compare whole answers with brute force: their similarities must be the ten best under the filter."""
+    """Compare whole answers with brute force: their similarities must be the ten best under the filter and the caps."""
     connection = Connection(server.port)
 
     def items(body: str) -> list[dict[str, Any]]:
@@ -173,15 +176,28 @@ def _check(
         listed = [contribution for item in items(body) for contribution in item["contributions"]]
         found = [entry["value"] for entry in listed if entry["feature"] == "semantic_similarity"]
         vector = embed_parts(embedder, [Parts(text=question["text"])], as_queries=True)[0].vector
-        allowed = setting.vectors[np.isin(countries, question["filters"]["countries"])]
-        best = np.sort(allowed @ vector)[::-1][:10]
+        allowed = np.flatnonzero(np.isin(countries, question["filters"]["countries"]))
+        best = _fair_best(setting, allowed, setting.vectors[allowed] @ vector)
         wanted += len(best)
-        good += sum(abs(a - max(float(b), 0.0)) < TOLERANCE for a, b in zip(found, best, strict=False))
+        good += sum(abs(a - max(b, 0.0)) < TOLERANCE for a, b in zip(found, best, strict=False))
     only = items(json.dumps({"text": questions.texts[0], "filters": {"countries": [ONLY.country]}}))
     connection.close()
     right = [item["profile"]["title"] for item in only] == [ONLY.title]
     report.add(setting.size, "recall@10 of whole requests against brute force", good / wanted, "recall", RIGHT)
     report.add(setting.size, "the only eligible of all profiles is answered", float(right), "", RIGHT)
+
+
+def _fair_best(setting: Setting, rows: Places, similarities: NDArray[np.float32]) -> list[float]:
+    """Return the ten best similarities of a fair list: every row is walked, in order of similarity."""
+    listed = fair_list(
+        MATCH_KINDS["cluster-region"].fairness(Side.OFFER),
+        rows,
+        similarities.astype(np.float64),
+        lambda places: [region_ref(setting.rows[row]) for row in rows[places]],
+        lambda places: setting.vectors[rows[places]],
+        10,
+    )
+    return [float(similarities[place]) for place in listed.shown]
 
 
 def _split(report: Report, setting: Setting, questions: Questions, effort: Effort) -> None:

@@ -28,9 +28,13 @@ from tests.matching.worlds import (
     query,
     score_of,
     shelf_of,
+    uncapped,
 )
 
-kinds = st.sampled_from(sorted(MATCH_KINDS)).map(MATCH_KINDS.__getitem__)
+KINDS = {name: uncapped(kind) for name, kind in MATCH_KINDS.items()}
+"""Rankings as they are; what the caps leave of them is judged in test_fairness."""
+
+kinds = st.sampled_from(sorted(KINDS)).map(KINDS.__getitem__)
 sides = st.sampled_from(list(Side))
 seeds = st.integers(0, 2**32 - 1)
 SLOW = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
@@ -136,7 +140,7 @@ def test_what_is_first_by_score_is_found_however_far_by_meaning(count: int, side
     )
     documents = [document(1, nearest), *(document(pk, near, {"nuts": "PT11"}) for pk in range(2, count))]
     documents.append(document(count, far, common))
-    kind = MATCH_KINDS["cluster-region"]
+    kind = KINDS["cluster-region"]
     for limit in (1, 10, 50):
         proposal = propose(shelf_of(documents), kind, query(axes[0], common, side), limit)
         assert proposal.pks == (count, *range(1, limit))
@@ -162,7 +166,7 @@ def test_an_only_eligible_profile_among_ten_thousand_near_ones(place: int, simil
         shelf.fill(
             [d.pk for d in documents], np.stack([d.passages.vector for d in documents]), [d.facets for d in documents]
         )
-        proposal = propose(shelf, MATCH_KINDS["cluster-region"], question, 10)
+        proposal = propose(shelf, KINDS["cluster-region"], question, 10)
         assert proposal.pks == (20_000,)
         assert (proposal.eligible, proposal.rejected) == (1, {"countries": 10_000})
 
@@ -221,9 +225,9 @@ def test_a_label_never_changes_a_score(
 
 
 @pytest.mark.parametrize("side", list(Side))
-@pytest.mark.parametrize("name", sorted(MATCH_KINDS))
+@pytest.mark.parametrize("name", sorted(KINDS))
 def test_the_unknown_facts_of_the_asker_are_listed(name: str, side: Side) -> None:
-    kind = MATCH_KINDS[name]
+    kind = KINDS[name]
     read = {feature.facet(side) for feature, _ in kind.features} - {None}
     read |= {rule.facet(side) for rule in kind.pair_rules if isinstance(rule, PairRule)}
     vector = grid(np.random.default_rng(0), 1)[0]
@@ -239,7 +243,7 @@ def test_ties_are_broken_by_key() -> None:
     vector = grid(rng, 1)[0]
     keys = rng.permutation(300) + 1
     documents = [document(int(pk), vector) for pk in keys]
-    kind = MATCH_KINDS["cluster-region"]
+    kind = KINDS["cluster-region"]
     assert propose(shelf_of(documents), kind, query(vector), 20).pks == tuple(range(1, 21))
     ranking = judge(kind, query(vector), documents, 20)
     assert [candidate.document.pk for candidate in ranking.candidates] == list(range(1, 21))
@@ -267,7 +271,7 @@ def test_a_shelf_forgets_what_was_replaced_or_removed(seed: int, steps: list[tup
     assert len(shelf) == len(present)
     assert {pk for pk in range(1, 13) if pk in shelf} == present.keys()
     question = query(grid(rng, 1)[0], filters=Filters(countries=frozenset({"ES"})))
-    kind = MATCH_KINDS["cluster-region"]
+    kind = KINDS["cluster-region"]
     expected, rejected = brute_force(kind, question, list(present.values()))
     proposal = propose(shelf, kind, question, 5)
     assert list(proposal.pks) == [pk for _, pk in expected[:5]]
@@ -279,7 +283,7 @@ def test_evidence_quotes_the_nearest_passages_and_each_of_theirs_once() -> None:
     theirs = Passages(((0, 3), (4, 7), (8, 11), None, (12, 15)), axes[[0, 1, 2, 3, 4]], axes[0])
     mine = Passages((None, (0, 2), (3, 5)), np.stack([axes[3], axes[1], 0.8 * axes[0] + 0.6 * axes[2]]), axes[1])
     found = Document(1, "aaa bbb ccc ddd", {}, theirs)
-    kind = MATCH_KINDS["cluster-region"]
+    kind = KINDS["cluster-region"]
     for side in Side:
         question = replace(query(axes[1], side=side), text="mm nn", passages=mine)
         evidence = judge(kind, question, [found], 1).candidates[0].evidence
@@ -294,7 +298,7 @@ def test_a_similarity_is_no_greater_than_a_cosine_can_be() -> None:
     vector = np.full(DIM, DIM**-0.5, dtype=np.float32) * np.float32(1.0004)
     known = Passages(((0, 3),), vector.reshape(1, -1), vector)
     question = replace(query(vector), text="aaa", passages=known)
-    (found,) = judge(MATCH_KINDS["cluster-region"], question, [Document(1, "aaa", {}, known)], 1).candidates
+    (found,) = judge(KINDS["cluster-region"], question, [Document(1, "aaa", {}, known)], 1).candidates
     assert found.evidence[0].similarity == 1
     assert found.contributions[0].value == 1
 

@@ -1,6 +1,7 @@
 """Made-up profiles for the engine: facets, vectors, shelves, and a judge that looks at one profile at a time."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from app.matching.facets import FacetTable
+from app.matching.fairness import Fairness
 from app.matching.index import FaissIndex
 from app.matching.kinds import MatchKind
 from app.matching.shelf import Shelf, shelf_order
@@ -65,6 +67,12 @@ filters = st.builds(
     starts_on=st.none() | _days,
 )
 """Conditions, most of them unset."""
+
+
+def uncapped(kind: MatchKind) -> MatchKind:
+    """Return a match kind whose lists are its ranking, cut: no cap, no copies, no exposure."""
+    free = Fairness(None, None)
+    return replace(kind, fair_seekers=free, fair_offers=free)
 
 
 def passages(vector: Vector) -> Passages:

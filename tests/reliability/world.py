@@ -31,9 +31,11 @@ from app.profiles.schemas import PROFILE_CREATE
 from app.profiles.service import Prepared, ProfileService
 from app.profiles.tables import Embedding, Profile
 from app.profiles.tasks import IMPORT, ImportArguments, run_import
+from app.suggestions.exposure import ExposureCounts
 from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.service import SuggestionService
+from tests.matching.worlds import uncapped
 
 OWNERS = {"cluster": "c", "region": "r", "company": "k", "school": "s"}
 OWNER_OF = {
@@ -194,8 +196,11 @@ class World:
                 SuggestionRepository(session),
                 self.embedder,
                 projection,
+                ExposureCounts(self.database),
             )
-            ranking, _ = service._rank(kind, query, limit)
+            # The search is judged here; what the caps leave of a ranking is judged in tests/matching/test_fairness.py.
+            kind = uncapped(kind)
+            ranking, _ = service._rank(kind, query, limit, rows.last_position())
             wanted = kind.profile_kind(query.side.other)
             pks = list(session.scalars(select(Profile.pk).where(Profile.kind == wanted)))
             everything = judge(

@@ -176,7 +176,8 @@ def test_ones_own_items_are_never_suggested(house: Service) -> None:
 
 def test_what_was_declined_is_not_suggested_again_to_the_same_side(house: Service) -> None:
     add_organisation(house, ref="k2")
-    mine, theirs = add_profile(house, pitch("k")), add_profile(house, pitch("k2"))
+    mine = add_profile(house, pitch("k"))
+    theirs = add_profile(house, pitch("k2", title="Fish", text="Boats and nets."))
     offered, another = add_profile(house, priority("r")), add_profile(house, priority("r", text="Other cars."))
     first = suggest(house, "cluster-region", profile_id=mine)
     item = next(item for item in first["items"] if item["profile"]["id"] == offered)
@@ -294,7 +295,7 @@ def test_questions_that_are_refused(house: Service) -> None:
 
 def test_the_limit_cuts_the_same_list(house: Service) -> None:
     for number in range(12):
-        add_profile(house, priority("r", title=f"Priority {number}"))
+        add_profile(house, priority(add_organisation(house, "region"), title=f"Priority {number}"))
     whole = ids(suggest(house, "cluster-region", text=CARS, limit=100))
     assert len(whole) == 12
     assert len(suggest(house, "cluster-region", text=CARS)["items"]) == 10
@@ -304,7 +305,8 @@ def test_the_limit_cuts_the_same_list(house: Service) -> None:
 
 def test_what_was_just_written_is_found(house: Service) -> None:
     for number in range(5):
-        made = add_profile(house, priority("r", title=f"Hydrogen {number}", text="Hydrogen from the wind."))
+        owner = add_organisation(house, "region")
+        made = add_profile(house, priority(owner, title=f"Hydrogen {number}", text="Hydrogen from the wind."))
         assert made in ids(suggest(house, "cluster-region", text="Hydrogen from the wind", limit=100))
     change(house, f"/profiles/{made}", {"state": "draft"})
     assert made not in ids(suggest(house, "cluster-region", text="Hydrogen from the wind", limit=100))
@@ -324,7 +326,7 @@ def test_a_profile_deleted_while_it_is_suggested_is_no_error(
     house: Service, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     asker, gone = add_profile(house, pitch("k")), add_profile(house, priority("r"))
-    kept = add_profile(house, priority("r"))
+    kept = add_profile(house, priority("r", title="Fish", text="Boats and nets."))
     recorder = house.client.app.state.recorder  # type: ignore[attr-defined]
     record = recorder.record
 

@@ -81,7 +81,7 @@ def test_a_late_index_costs_nothing_but_a_deeper_search(house: Service) -> None:
 
 def test_rules_and_scores_are_judged_by_what_the_database_says_now(house: Service) -> None:
     moved = add_profile(house, priority("r", nuts_code="ES61"))
-    stayed = add_profile(house, priority("r", nuts_code="ES30"))
+    stayed = add_profile(house, priority(add_organisation(house, "region"), nuts_code="ES30"))
     assert set(ids(suggest(house, "cluster-region", text=CARS))) == {moved, stayed}
     behind_its_back(house, "UPDATE profile SET nuts_code = 'PT11' WHERE id = :id", id=moved)
     answer = suggest(house, "cluster-region", text=CARS, filters={"countries": ["ES"]})
@@ -100,7 +100,7 @@ def test_rules_and_scores_are_judged_by_what_the_database_says_now(house: Servic
 
 
 def test_vectors_of_another_encoder_never_meet_ours(house: Service) -> None:
-    ours, theirs = add_profile(house, priority("r")), add_profile(house, priority("r"))
+    ours, theirs = (add_profile(house, priority(owner)) for owner in ("r", add_organisation(house, "region")))
     with house.database.write() as session:
         pk = session.execute(text("SELECT pk FROM profile WHERE id = :id"), {"id": theirs}).scalar_one()
         session.execute(text("UPDATE embedding SET model_key = 'other@1/384' WHERE profile_pk = :pk"), {"pk": pk})
@@ -134,7 +134,8 @@ def test_every_write_is_followed(house: Service) -> None:
 
 def test_a_shelf_that_became_untidy_is_laid_out_anew(house: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelf, "UNTIDY_LEAST", 3)
-    made = [add_profile(house, priority("r", title=f"Priority {number}")) for number in range(4)]
+    owners = [add_organisation(house, "region") for _ in range(4)]
+    made = [add_profile(house, priority(owner)) for owner in owners]
     for round_ in range(4):
         for profile in made:
             change(house, f"/profiles/{profile}", {"text": f"Round {round_} of {profile}."})
@@ -181,7 +182,8 @@ def test_readers_and_writers_do_not_hurt_each_other(house: Service) -> None:
                 answer = suggest(house, "cluster-region", text=CARS, limit=100)
                 assert first in ids(answer)
             else:
-                body = priority("r", title=f"{number} {turn}", text=f"Work {number} {turn}")
+                owner = add_organisation(house, "region")
+                body = priority(owner, title=f"{number} {turn}", text=f"Work {number} {turn}")
                 made = post(house, "/profiles", body)["id"]
                 assert made in ids(suggest(house, "cluster-region", text=f"Work {number} {turn}", limit=100))
             seen.add(turn)
