@@ -32,6 +32,9 @@ class VectorIndex(Protocol):
     def search(self, query: Vector, rows: Rows, k: int) -> tuple[Rows, NDArray[np.float32]]:
         """Return the min(k, len(rows)) best of `rows` (ascending positions) and their inner products, best first."""
 
+    def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the inner product of each of `rows`, the same as `search` gives."""
+
 
 def check_unit(vectors: Matrix, dim: int) -> Matrix:
     """Return `vectors` as contiguous float32; raises ValueError unless finite, of width `dim` and of length 1.
@@ -67,6 +70,10 @@ class ExactIndex:
         similarities = self._rows[rows] @ query
         best = np.lexsort((rows, -similarities))[:k]
         return rows[best], similarities[best]
+
+    def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the inner product of each of `rows`."""
+        return np.asarray(self._rows[rows] @ query)
 
 
 class FaissIndex:
@@ -111,6 +118,17 @@ class FaissIndex:
         allowed[rows] = True
         bits = np.packbits(allowed, bitorder="little")
         return self._search(question, faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)), k)
+
+    def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the inner product of each of `rows`."""
+        question = check_unit(query.reshape(1, -1), self.dim)
+        picked = np.ascontiguousarray(rows, dtype=np.int64)
+        found = np.empty(len(picked), dtype=np.float32)
+        if len(picked):
+            self._index.compute_distance_subset(  # type: ignore[attr-defined]  # made by SWIG
+                1, faiss.swig_ptr(question), len(picked), faiss.swig_ptr(found), faiss.swig_ptr(picked)
+            )
+        return found
 
     def _search(self, question: Matrix, selector: object, k: int) -> tuple[Rows, NDArray[np.float32]]:
         within = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # made by SWIG

@@ -103,3 +103,7 @@ class Shelf:
     def search(self, query: Vector, rows: Rows, k: int) -> tuple[Rows, NDArray[np.float32]]:
         """Return the k best of `rows` and their similarities, best first."""
         return self._index.search(query, rows, k)
+
+    def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the similarity of each of `rows`."""
+        return self._index.similarities(query, rows)
