@@ -195,7 +195,7 @@ class World:
                 self.embedder,
                 projection,
             )
-            ranking, _ = service._rank(kind, query, limit)
+            ranking, _ = service.rank(kind, query, limit)
             wanted = kind.profile_kind(query.side.other)
             pks = list(session.scalars(select(Profile.pk).where(Profile.kind == wanted)))
             everything = judge(
