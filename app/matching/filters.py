@@ -1,4 +1,4 @@
-"""Hard rules: each has a label, a sentence, and a mask over the shelf's rows.
+"""Hard rules: each has a label, under which `words` has its sentences, and a mask over the shelf's rows.
 
 Two families:
 
@@ -31,10 +31,6 @@ class Rule(Protocol):
     def label(self) -> str:
         """Its name in `rejected` and in GET /match-kinds."""
 
-    @property
-    def sentence(self) -> str:
-        """What it demands."""
-
     def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
         """Return which of `rows` may stay; None when all may, as when the rule does not apply to this query."""
 
@@ -44,7 +40,6 @@ class Condition:
     """A rule with its own test of one facet; `test` returns None when the query sets no such condition."""
 
     label: str
-    sentence: str
     facet: str
     test: Callable[[Query], Callable[[Any], bool] | None]
 
@@ -59,7 +54,6 @@ class NotOwn:
     """Nobody is matched with their own items."""
 
     label: str = "own_items"
-    sentence: str = "An organisation is not matched with its own items."
 
     def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
         """Return which of `rows` belong to another organisation."""
@@ -72,7 +66,6 @@ class PairRule:
     """A rule about the pair: `compatible(seeker's value, offer's value)`, where both are known."""
 
     label: str
-    sentence: str
     seeker_facet: str
     offer_facet: str
     compatible: Callable[[Any, Any], bool]
@@ -101,7 +94,6 @@ class OfferRule:
     """A rule about the offer alone, such as "an event is no qualification"."""
 
     label: str
-    sentence: str
     facet: str
     acceptable: Callable[[Any], bool]
 
@@ -183,7 +175,6 @@ class NotDeclined:
     """What this side declined is not suggested to it again."""
 
     label: str = "declined"
-    sentence: str = "What was declined is not suggested again to the same side."
 
     def keep(self, query: Query, table: Table, rows: Rows) -> Mask | None:
         """Return which of `rows` this side has not declined."""
@@ -193,18 +184,28 @@ class NotDeclined:
 
 
 GENERAL_RULES: tuple[Rule, ...] = (
-    Condition("countries", "Lies in one of the countries asked for.", "country", _countries),
-    Condition("nuts", "Lies in one of the NUTS areas asked for.", "nuts", _nuts),
-    Condition("validity", "Is valid today.", "validity", _within_validity),
+    Condition("countries", "country", _countries),
+    Condition("nuts", "nuts", _nuts),
+    Condition("validity", "validity", _within_validity),
     NotOwn(),
     NotDeclined(),
-    Condition("sectors", "Belongs to one of the sectors asked for.", "sectors", _any_of("sectors")),
-    Condition("languages", "Uses one of the languages asked for.", "languages", _any_of("languages")),
-    Condition("eqf_levels", "Is of one of the EQF levels asked for.", "eqf_level", _eqf_levels),
-    Condition("label_min", "Its organisation holds the label asked for, valid on the day.", "labels", _label),
-    Condition("dates", "Takes place in the period asked for.", "period", _dates),
+    Condition("sectors", "sectors", _any_of("sectors")),
+    Condition("languages", "languages", _any_of("languages")),
+    Condition("eqf_levels", "eqf_level", _eqf_levels),
+    Condition("label_min", "labels", _label),
+    Condition("dates", "period", _dates),
 )
 """Rules of every match kind, in the order in which they reject."""
+
+
+def first_failed(rules: Sequence[Rule], query: Query, table: Table, row: int) -> str | None:
+    """Return the label of the first rule that rejects this one row, or None when every rule keeps it."""
+    alone = np.array([row])
+    for rule in rules:
+        keep = rule.keep(query, table, alone)
+        if keep is not None and not keep[0]:
+            return rule.label
+    return None
 
 
 def reject(rules: Sequence[Rule], query: Query, table: Table, rows: Rows, rejected: dict[str, int]) -> Rows:

@@ -35,6 +35,9 @@ class VectorIndex(Protocol):
     def vectors(self, rows: Rows) -> Matrix:
         """Return the vectors of `rows`, in any order, shape (len(rows), dim)."""
 
+    def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the inner product of each of `rows`, the same as `search` gives."""
+
 
 def check_unit(vectors: Matrix, dim: int) -> Matrix:
     """Return `vectors` as contiguous float32; raises ValueError unless finite, of width `dim` and of length 1.
@@ -74,6 +77,10 @@ class ExactIndex:
     def vectors(self, rows: Rows) -> Matrix:
         """Return the vectors of `rows`."""
         return self._rows[rows]
+
+    def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the inner product of each of `rows`."""
+        return np.asarray(self._rows[rows] @ query)
 
 
 class FaissIndex:
@@ -124,6 +131,17 @@ class FaissIndex:
         if not len(rows):
             return np.empty((0, self.dim), dtype=np.float32)
         found: Matrix = self._index.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
+        return found
+
+    def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the inner product of each of `rows`."""
+        question = check_unit(query.reshape(1, -1), self.dim)
+        picked = np.ascontiguousarray(rows, dtype=np.int64)
+        found = np.empty(len(picked), dtype=np.float32)
+        if len(picked):
+            self._index.compute_distance_subset(  # type: ignore[attr-defined]  # made by SWIG
+                1, faiss.swig_ptr(question), len(picked), faiss.swig_ptr(found), faiss.swig_ptr(picked)
+            )
         return found
 
     def _search(self, question: Matrix, selector: object, k: int) -> tuple[Rows, NDArray[np.float32]]:

@@ -24,6 +24,7 @@ from app.matching.features import (
 )
 from app.matching.filters import GENERAL_RULES, OfferRule, PairRule, Rule, overlap, reaches
 from app.matching.types import Side
+from app.matching.words import DEFAULT, say
 
 RULES_VERSION = "1"
 """Raised by hand when the meaning of a rule or feature changes; the rest of the version is a hash of the table."""
@@ -111,16 +112,22 @@ class MatchKind:
         """Return the word for a score."""
         return next(name for name, least in self.bands if score >= least)
 
-    def describe(self) -> dict[str, Any]:
-        """Return the kind as GET /match-kinds shows it."""
+    def describe(self, language: str = DEFAULT) -> dict[str, Any]:
+        """Return the kind as GET /match-kinds shows it, worded in one of `words.LANGUAGES`."""
         return {
             "name": self.name,
             "seeker": self.seeker.value,
             "offer": self.offer.value,
             "risk_tier": self.risk_tier.value,
-            "features": [{"name": f.name, "weight": weight, "sentence": f.sentence} for f, weight in self.features],
-            "rules": [{"label": rule.label, "sentence": rule.sentence} for rule in self.rules],
-            "bands": [{"name": name, "least_score": least} for name, least in self.bands],
+            "features": [
+                {"name": f.name, "weight": weight, "sentence": say(f"feature.{f.name}", language)}
+                for f, weight in self.features
+            ],
+            "rules": [{"label": rule.label, "sentence": say(f"rule.{rule.label}", language)} for rule in self.rules],
+            "bands": [
+                {"name": name, "words": say(f"band.{name}", language), "least_score": least}
+                for name, least in self.bands
+            ],
             "fairness": {side.value: self.fairness(side).describe() for side in Side},
         }
 
@@ -135,38 +142,33 @@ def _rules_version(kind: MatchKind) -> str:
     return f"{RULES_VERSION}-{hashlib.sha256(described).hexdigest()[:12]}"
 
 
-_SAME_PERIOD = PairRule("period", "The two periods overlap.", "period", "period", overlap)
+_SAME_PERIOD = PairRule("period", "period", "period", overlap)
 _SAME_REGIME = PairRule(
     "dual_regime",
-    "They have a dual regime in common.",
     "dual_regimes",
     "dual_regimes",
     lambda first, second: not first.isdisjoint(second),
 )
 _LANGUAGE_SPOKEN = PairRule(
     "language_spoken",
-    "The trainee speaks a language of the place.",
     "languages",
     "languages",
     lambda first, second: not first.isdisjoint(second),
 )
 _LEVEL_REACHED = PairRule(
     "level_reached",
-    "The offer is at most one EQF level below the level needed.",
     "eqf_level",
     "eqf_level",
     lambda needed, given: given >= needed - 1,
 )
 _WITHIN_MOBILITY = PairRule(
     "mobility",
-    "The place lies where the trainee moves.",
     "nuts",
     "mobility",
     lambda place, mobility: reaches(mobility, place),
 )
 _NO_EVENT = OfferRule(
     "qualification",
-    "An event, such as a science week, never stands in for a qualification.",
     "programme_type",
     lambda programme_type: programme_type != "event",
 )

@@ -1,4 +1,4 @@
-"""A text becomes passages: groups of whole sentences that fit an encoder's window, with their places.
+"""A text becomes passages: whole sentences, or groups of them, that fit an encoder's window, with their places.
 
 The spans of a text cover every character that is not space exactly once, in order: nothing is left out, so
 nothing is truncated silently. Everything here is linear in the length of the text, whatever the text.
@@ -85,6 +85,26 @@ def split(text: str, count_tokens: _Counter, *, target: int = 64, limit: int = 2
     sentences = _measured(text, _sentences(text), count_tokens)
     pieces = _within(limit, text, sentences, count_tokens, (_words, _characters))
     return [span for span, _ in _joined(pieces, target)]
+
+
+def sentences(text: str, count_tokens: _Counter, *, least: int = 16, limit: int = 254) -> list[Span]:
+    """Cut a text into its sentences; one below `least` tokens is put together with those that follow it.
+
+    So a list of short lines becomes a few passages that say something. Where a passage ends depends on nothing behind
+    it: without one of the passages the text has the same others. Otherwise as `split`.
+    """
+    if not 1 <= least <= limit:
+        raise ValueError(f"least and limit must be 1 <= least <= limit, not {least} and {limit}")
+    measured = _measured(text, _sentences(text), count_tokens)
+    pieces = _within(limit, text, measured, count_tokens, (_words, _characters))
+    result: list[_Piece] = []
+    for span, tokens in pieces:
+        if result and result[-1][1] < least and result[-1][1] + tokens <= limit:
+            last, before = result.pop()
+            result.append((Span(last.start, span.end), before + tokens))
+        else:
+            result.append((span, tokens))
+    return [span for span, _ in result]
 
 
 def _sentences(text: str) -> Iterator[Span]:

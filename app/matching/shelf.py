@@ -107,3 +107,7 @@ class Shelf:
     def vectors(self, rows: Rows) -> Matrix:
         """Return the vectors of `rows`, in any order, shape (n, d)."""
         return self._index.vectors(rows)
+
+    def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
+        """Return the similarity of each of `rows`."""
+        return self._index.similarities(query, rows)

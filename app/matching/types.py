@@ -1,6 +1,6 @@
 """The engine's vocabulary: what goes in, what comes out. Nothing here knows a database or a web."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+DECIMALS = 4
+"""Scores are rounded to 1e-4 and ties broken by key, so that the same question has the same answer."""
 
 Vector: TypeAlias = NDArray[np.float32]
 """One embedding, shape (d,), length 1."""
@@ -27,6 +30,16 @@ Facets: TypeAlias = Mapping[str, Hashable]
 `validity`: (first day, last day) · `organisation`: its key · `labels`: frozenset of (rank, first day, last day) ·
 `mode`, `programme_type`: codes · `dual_regimes`, `skills`, `mobility`, `regions_sought`: frozensets of codes.
 """
+
+
+Namer: TypeAlias = Callable[[str, str, str], str]
+"""What (facet, code, language) is called, such as the label of a skill; the code itself where it has no name."""
+
+
+def unnamed(facet: str, code: str, language: str) -> str:
+    """Return the code as it stands: a `Namer` that knows no names."""
+    del facet, language
+    return code
 
 
 class Side(StrEnum):
@@ -96,6 +109,9 @@ class Query:
     """The asker's own cap, in place of the match kind's."""
     often_shown: frozenset[int] = frozenset()
     """Keys of profiles that are in too many other lists (`ExposurePolicy`)."""
+    language: str = "en"
+    """What explanations are worded in: one of `words.LANGUAGES`."""
+    name: Namer = unnamed
 
 
 class Contribution(NamedTuple):
@@ -105,6 +121,20 @@ class Contribution(NamedTuple):
     value: float
     weight: float
     contribution: float
+    words: str
+
+
+class Change(NamedTuple):
+    """One change that would raise a score: what `side` would have to say of itself, and in words.
+
+    `gain` is the most that it could add through its feature; what else it would change, such as the texts' similarity
+    or a hard rule, is not counted.
+    """
+
+    feature: str
+    facet: str
+    side: Side
+    gain: float
     words: str
 
 
@@ -135,6 +165,7 @@ class Candidate(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     similar: tuple[Document, ...] = ()
     """The first of the documents that were collapsed into this one."""
+    change: Change | None = None
 
 
 class Proposal(NamedTuple):
@@ -150,6 +181,13 @@ class Proposal(NamedTuple):
     complete: bool
     similar: tuple[int, ...] = ()
     held: Mapping[str, int] = MappingProxyType({})
+
+
+class Standing(NamedTuple):
+    """The rank of one row of a shelf among the eligible ones, from 1, and how many those are."""
+
+    rank: int
+    of: int
 
 
 class Ranking(NamedTuple):

@@ -6,7 +6,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from app.matching.documents import Parts
+from app.matching.documents import PASSAGES_VERSION, Parts
 from app.matching.kinds import ProfileKind
 from app.taxonomy.languages import primary
 from app.taxonomy.nace import nace_section, normalise_nace
@@ -70,7 +70,7 @@ def parts(kind: str, title: str, text: str | None, details: Mapping[str, Any]) -
 
 def content_hash(what: Parts) -> str:
     """Return the identity of what is embedded: equal hashes have equal vectors."""
-    return hashlib.blake2b(repr(what).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.blake2b(f"{PASSAGES_VERSION}{what!r}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 @lru_cache(maxsize=4096)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from app import log
 from app.db.changes import Position
 from app.db.session import Database
-from app.matching.engine import propose
+from app.matching.engine import propose, stand
 from app.matching.index import FaissIndex, VectorIndex
 from app.matching.kinds import MatchKind
 from app.matching.shelf import Shelf
-from app.matching.types import Proposal, Query
+from app.matching.types import Proposal, Query, Standing
 from app.suggestions.repository import ProjectionRepository
 
 _log = log.get(__name__)
@@ -44,6 +44,12 @@ class Projection:
             position = self._catch_up(seen)
             shelf = self._shelf(kind.profile_kind(query.side.other))
             return propose(shelf, kind, query, limit), position.seq
+
+    def stand(self, seen: Position, kind: MatchKind, query: Query, pk: int) -> tuple[Standing | None, int]:
+        """Return the rank of one profile, None when it is not eligible, and the number of the last change known."""
+        with self._lock:
+            position = self._catch_up(seen)
+            return stand(self._shelf(kind.profile_kind(query.side.other)), kind, query, pk), position.seq
 
     def catch_up(self) -> int:
         """Bring the index to the database's present and return the number of its last change."""

@@ -40,7 +40,7 @@ _FACET_COLUMNS = [
 _FACET_NAMES = (*_PLAIN_COLUMNS, *_JSON_COLUMNS)
 
 
-_DOCUMENTS = Prepared(
+_WANTED = (
     select(
         *(_P[name] for name in ("id", "title", "text")),
         *(_E[name] for name in ("vector", "spans", "passages")),
@@ -51,14 +51,15 @@ _DOCUMENTS = Prepared(
     .join(Organisation.__table__, _P.organisation_pk == _O.pk)
     .where(
         _P.pk.in_(select(func.json_each(bindparam("pks")).table_valued("value").c.value)),
-        _P.state == "published",
         _E.model_key == bindparam("model_key"),
     )
 )
+_DOCUMENTS = Prepared(_WANTED.where(_P.state == "published"))
+_IN_ANY_STATE = Prepared(_WANTED)
 
 
 _OWN = -len(_FACET_NAMES)
-"""Where in a row of `_DOCUMENTS` the columns begin that the facets are made of: they stand last."""
+"""Where in a row of `_WANTED` the columns begin that the facets are made of: they stand last."""
 
 
 class _Parser:
@@ -228,7 +229,9 @@ class ProjectionRepository(Repository):
             for pk, title, language, details, eqf_level in rows
         }
 
-    def documents(self, pks: Sequence[int], model_key: str, *, with_labels: bool) -> list[Document]:
+    def documents(
+        self, pks: Sequence[int], model_key: str, *, with_labels: bool, in_any_state: bool = False
+    ) -> list[Document]:
         """Return, of `pks`, the published profiles with their vectors, as the database has them now.
 
         `Document.extra` is what the answer shows of the profile. Labels are read only when a condition needs them.
@@ -237,9 +240,10 @@ class ProjectionRepository(Repository):
             return []
         values = {"pks": orjson.dumps(pks).decode(), "model_key": model_key}
         parse = _Parser()
+        statement = _IN_ANY_STATE if in_any_state else _DOCUMENTS
         read = [
             (columns[:_OWN], _as_python(columns[_OWN:], parse))
-            for columns in _DOCUMENTS.all(connection_of(self.session), values)
+            for columns in statement.all(connection_of(self.session), values)
         ]
         held = self._labels([row["organisation_pk"] for _, row in read]) if with_labels else {}
         followed = [row["pk"] for _, row in read if row["programme_pk"] is not None]

@@ -2,25 +2,30 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy.orm import Session
 from starlette.datastructures import State
 
 from app.accounts.auth import require
 from app.accounts.principal import Principal
 from app.db.session import get_database, get_read_session, get_session
-from app.http import JsonAnswer, JsonRoute
-from app.matching.kinds import MATCH_KINDS
+from app.http import JsonAnswer, JsonRoute, in_query
+from app.matching.kinds import MATCH_KINDS, MatchKind
+from app.matching.types import Side
 from app.profiles.repository import ProfileRepository
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.schemas import (
+    AnswerLanguage,
     DecisionAnswer,
     DecisionInput,
     MatchKindAnswer,
+    PairAnswer,
+    PairQuestion,
     SuggestionAnswer,
     SuggestionQuestion,
 )
 from app.suggestions.service import SuggestionService, describe, match_kind
+from app.suggestions.why import WhyService
 from app.wall import Reference
 
 router = APIRouter(tags=["suggestions"], route_class=JsonRoute)
@@ -28,6 +33,7 @@ router = APIRouter(tags=["suggestions"], route_class=JsonRoute)
 Read = Annotated[Session, Depends(get_read_session, scope="function")]
 Write = Annotated[Session, Depends(get_session, scope="function")]
 Id = Annotated[Reference, Path()]
+MatchKindName = Annotated[str, Path(alias="match_kind", max_length=60, examples=["cluster-region"])]
 
 
 def _service(state: State, session: Session) -> SuggestionService:
@@ -42,9 +48,11 @@ def _service(state: State, session: Session) -> SuggestionService:
 
 
 @router.get("/match-kinds", dependencies=[Depends(require("suggestions:read"))])
-def list_match_kinds() -> list[MatchKindAnswer]:
+def list_match_kinds(
+    language: Annotated[AnswerLanguage, Query(description="What the sentences are worded in.")] = "en",
+) -> list[MatchKindAnswer]:
     """Describe every match kind: sides, hard rules, features and weights."""
-    return [describe(kind) for _, kind in sorted(MATCH_KINDS.items())]
+    return [describe(kind, language) for _, kind in sorted(MATCH_KINDS.items())]
 
 
 @router.get(
@@ -59,7 +67,7 @@ def read_run(run_id: Id, request: Request, session: Read) -> JsonAnswer:
 
 @router.post("/suggestions/{match_kind}", response_model=SuggestionAnswer)
 async def suggest(
-    match_kind_name: Annotated[str, Path(alias="match_kind", max_length=60, examples=["cluster-region"])],
+    match_kind_name: MatchKindName,
     question: SuggestionQuestion,
     principal: Annotated[Principal, Depends(require("suggestions:read"))],
     request: Request,
@@ -76,6 +84,51 @@ async def suggest(
 
     answer: JsonAnswer = await state.turns.run(work)
     return answer
+
+
+def _why(state: State, session: Session) -> WhyService:
+    rows, profiles = ProjectionRepository(session), ProfileRepository(session)
+    return WhyService(_service(state, session), rows, profiles, state.projection, state.embedder.model_key)
+
+
+@router.get("/suggestions/{match_kind}/why", response_model=PairAnswer)
+async def explain_profiles(
+    match_kind_name: MatchKindName,
+    _: Annotated[Principal, Depends(require("suggestions:read"))],
+    request: Request,
+    seeker: Annotated[Reference, Query(description="Id of the profile that seeks.")],
+    offer: Annotated[Reference, Query(description="Id of the profile that is offered.")],
+    side: Annotated[Side, Query(alias="from", description="The side that asks.")] = Side.SEEKER,
+    answer_language: Annotated[
+        AnswerLanguage | None, Query(description="By default that of the profile that asks.")
+    ] = None,
+) -> JsonAnswer:
+    """Explain two profiles, also ones that were not suggested: the first rule that failed, or the rank."""
+    kind = match_kind(match_kind_name)
+    ids = {Side.SEEKER: seeker, Side.OFFER: offer}
+    named = {side.other.value: ids[side.other], "answer_language": answer_language}
+    question = PairQuestion.model_validate({"profile_id": ids[side], "from": side, **named})
+    with in_query({"profile_id": side.value}):
+        answer: JsonAnswer = await request.app.state.turns.run(lambda: _explained(request, kind, question))
+    return answer
+
+
+@router.post("/suggestions/{match_kind}/why", response_model=PairAnswer)
+async def explain_pair(
+    match_kind_name: MatchKindName,
+    question: PairQuestion,
+    _: Annotated[Principal, Depends(require("suggestions:read"))],
+    request: Request,
+) -> JsonAnswer:
+    """Explain a text or a profile and one profile on the other side, under the conditions of a question."""
+    kind = match_kind(match_kind_name)
+    answer: JsonAnswer = await request.app.state.turns.run(lambda: _explained(request, kind, question))
+    return answer
+
+
+def _explained(request: Request, kind: MatchKind, question: PairQuestion) -> JsonAnswer:
+    with get_database(request).read() as session:
+        return JsonAnswer(_why(request.app.state, session).why(kind, question))
 
 
 @router.post("/suggestions/{suggestion_id}/decision", status_code=201)

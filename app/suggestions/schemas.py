@@ -53,19 +53,14 @@ class SuggestionFilters(Wall):
         return value
 
 
-class SuggestionQuestion(Wall):
+AnswerLanguage = Literal["en", "es", "pt"]
+"""The languages that explanations are worded in."""
+
+
+class Question(Wall):
     """Exactly one of `text` and `profile_id`."""
 
-    model_config = ConfigDict(
-        populate_by_name=False,
-        json_schema_extra={
-            "example": {
-                "text": "We are an automotive cluster looking for regions that invest in electric mobility.",
-                "filters": {"countries": ["ES", "PT"]},
-                "limit": 5,
-            }
-        },
-    )
+    model_config = ConfigDict(populate_by_name=False)
 
     text: Text | None = None
     profile_id: Reference | None = None
@@ -75,7 +70,27 @@ class SuggestionQuestion(Wall):
         description="The side that asks; by default the profile's own, and the seeker's for a text.",
     )
     language: Language | None = Field(default=None, description="Of the text; detected when it is not given.")
+    answer_language: AnswerLanguage | None = Field(
+        default=None,
+        description="Of the explanations; by default that of the text or profile where it is one of the three, "
+        "else English.",
+    )
     filters: SuggestionFilters = SuggestionFilters()
+
+
+class SuggestionQuestion(Question):
+    """Who asks, and for how many; exactly one of `text` and `profile_id`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "text": "We are an automotive cluster looking for regions that invest in electric mobility.",
+                "filters": {"countries": ["ES", "PT"]},
+                "limit": 5,
+            }
+        },
+    )
+
     limit: Annotated[int, Field(ge=1, le=100, strict=True)] = 10
     max_per_organisation: Annotated[int, Field(ge=1, le=100, strict=True)] | None = Field(
         default=None,
@@ -131,7 +146,7 @@ class QuoteAnswer(Answer):
 
 
 class EvidenceAnswer(Answer):
-    """Two passages that speak of the same thing."""
+    """Two sentences that speak of the same thing; without either the texts would be further apart."""
 
     similarity: float
     seeker: QuoteAnswer
@@ -146,18 +161,40 @@ class SimilarProfile(Answer):
     organisation: SuggestedOrganisation
 
 
-class SuggestionItem(Answer):
-    """One suggestion; the contributions add up to the score."""
+class ChangeAnswer(Answer):
+    """The one change that would raise the score most."""
 
-    suggestion_id: str
-    rank: int
+    feature: str = Field(description="The contribution that it would raise.")
+    field: str = Field(description="The field of the profile that would change.")
+    side: Side = Field(description="Whose profile it is.")
+    gain: float = Field(
+        description="An upper bound of what it would add through this feature: the fact may turn out to add less, and "
+        "what it changes besides (how near the texts are, whether a hard rule rejects) is not counted."
+    )
+    words: str
+
+
+class ExplainedPair(Answer):
+    """What the engine says of a pair; the contributions add up to the score."""
+
     profile: SuggestedProfile
     score: float
     probability: float | None = Field(description="Null until this match kind is calibrated.")
     band: str
+    band_words: str
     contributions: list[ContributionAnswer]
     evidence: list[EvidenceAnswer]
     similar: list[SimilarProfile] = Field(description="What was collapsed into this suggestion, the first five.")
+    raise_score: ChangeAnswer | None = Field(
+        description="Null when nothing is known that the asker could add and no skill is missing."
+    )
+
+
+class SuggestionItem(ExplainedPair):
+    """One suggestion."""
+
+    suggestion_id: str
+    rank: int
 
 
 class SuggestionAnswer(Answer):
@@ -173,12 +210,70 @@ class SuggestionAnswer(Answer):
         description="Number of the latest run of others from which it was counted who is shown often; 0 for none."
     )
     rules_version: str = Field(description="Version of rules, features, weights and bands.")
+    answer_language: AnswerLanguage = Field(description="What the explanations are worded in.")
     missing: list[str] = Field(description="Facts about the asker that would have counted and are not known.")
     rejected: dict[str, int] = Field(
         description="How many profiles each hard rule left out, and how many the caps of a fair list passed over "
         "on the way to the last one shown: `near_duplicate`, `per_organisation`, `exposure`."
     )
     items: list[SuggestionItem]
+
+
+class PairQuestion(Question):
+    """A question as for suggestions, and the one profile that is asked about, on the other side."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "text": "We are an automotive cluster looking for regions that invest in electric mobility.",
+                "offer": "41524620-e060-54b9-9aaf-852a9862c4ef",
+                "answer_language": "en",
+            }
+        },
+    )
+
+    seeker: Reference | None = Field(default=None, description="Id of a profile; when it is the offer that asks.")
+    offer: Reference | None = Field(default=None, description="Id of a profile; when it is the seeker that asks.")
+
+
+class FailedRule(Answer):
+    """The first rule, in the order in which they reject, that keeps the pair from being suggested."""
+
+    kind: Literal["rule"]
+    label: str = Field(
+        description="That of a hard rule of the match kind, or, before all of those, one of not_published, expired, "
+        "withdrawn, insufficient_data."
+    )
+    words: str
+
+
+class RankReason(Answer):
+    """The place of an eligible pair among all eligible ones."""
+
+    kind: Literal["rank"]
+    rank: int = Field(description="From 1; by score, equal ones in the order in which they were stored.")
+    of: int = Field(description="How many profiles no rule rejects.")
+    low_part: str | None = Field(
+        description="The contribution that lacks most against that of the first in rank; null for the first itself, "
+        "and for one that lacks nothing against it."
+    )
+    words: str
+
+
+class PairAnswer(Answer):
+    """Why a pair is suggested where it is, or why not."""
+
+    match_kind: str
+    side: Side = Field(alias="from")
+    model: str = Field(description="Key of the encoder whose vectors were compared.")
+    index_seq: int = Field(description="Number of the last change that the index had seen.")
+    rules_version: str = Field(description="Version of rules, features, weights and bands.")
+    answer_language: AnswerLanguage = Field(description="What the explanations are worded in.")
+    missing: list[str] = Field(description="Facts about the asker that would have counted and are not known.")
+    first_reason: Annotated[FailedRule | RankReason, Field(discriminator="kind")]
+    item: ExplainedPair | None = Field(
+        description="The pair as it would be explained if no rule rejected it; null when there is nothing to compare."
+    )
 
 
 class DecisionInput(Wall):
@@ -226,6 +321,7 @@ class MatchKindBand(Answer):
     """A band and the least score in it."""
 
     name: str
+    words: str
     least_score: float
 
 

@@ -1,7 +1,7 @@
 """Ask the engine, keep the answer, take the decision."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from app.matching.embedder import Embedder
 from app.matching.engine import judge, total_rejected
 from app.matching.kinds import MATCH_KINDS, MatchKind, RiskTier
 from app.matching.types import Candidate, Facets, Filters, Passages, Query, Quote, Ranking, Side
+from app.matching.words import say, spoken
 from app.profiles.composition import LABEL_RANKS
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
@@ -25,12 +26,14 @@ from app.suggestions.schemas import (
     DecisionAnswer,
     DecisionInput,
     MatchKindAnswer,
+    Question,
     Status,
     SuggestionFilters,
     SuggestionQuestion,
 )
 from app.suggestions.tables import Decision
 from app.taxonomy.languages import detect_language, primary
+from app.taxonomy.names import name_of
 
 AnswerJson = dict[str, Any]
 """Plain JSON: answers are many and large, and checking our own words again would cost more than the search."""
@@ -62,9 +65,9 @@ def match_kind(name: str) -> MatchKind:
     return kind
 
 
-def describe(kind: MatchKind) -> MatchKindAnswer:
-    """Return a match kind as JSON shows it."""
-    return MatchKindAnswer(**kind.describe(), rules_version=kind.rules_version())
+def describe(kind: MatchKind, language: str) -> MatchKindAnswer:
+    """Return a match kind as JSON shows it, worded in `language`."""
+    return MatchKindAnswer(**kind.describe(language), rules_version=kind.rules_version())
 
 
 class Suggested(NamedTuple):
@@ -83,15 +86,32 @@ class _At(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asker:
-    """Who asks: `passages` is None when there is nothing to compare."""
+class Asker:
+    """Who asks: `passages` is None when there is nothing to compare, `language` what the answer is worded in."""
 
     side: Side
     text: str | None
     passages: Passages | None
     facets: Facets
+    language: str
     profile_pk: int | None = None
     excluded: frozenset[int] = frozenset()
+
+    def query(self, filters: SuggestionFilters, today: date | None = None) -> Query | None:
+        """Return what the engine is asked, or None when there is nothing to compare."""
+        if self.passages is None:
+            return None
+        return Query(
+            self.side,
+            self.text,
+            self.passages,
+            self.facets,
+            today or date.today(),  # noqa: DTZ011 - validity ends by the local calendar
+            _filters(filters),
+            self.excluded,
+            language=self.language,
+            name=name_of,
+        )
 
 
 class SuggestionService:
@@ -126,25 +146,16 @@ class SuggestionService:
         Who waits to write must hold no snapshot, or the write-ahead log could not be begun anew. Raises `InvalidInput`
         and, for a profile that is expired or withdrawn, `Conflict`.
         """
-        asker = self._asker(kind, question)
+        asker = self.asker(kind, question)
         position = self._rows.last_position()
         exposure = self._exposure.seen_by(asker.profile_pk, kind, asker.side, position)
-        if asker.passages is None:
+        query = asker.query(question.filters, today)
+        if query is None:
             at = _At(self._projection.catch_up(), exposure.seq)
             ranking = Ranking((), {}, ("text",))
             return self._answer(kind, asker, ranking, at, principal, Status.INSUFFICIENT_DATA)
-        query = Query(
-            asker.side,
-            asker.text,
-            asker.passages,
-            asker.facets,
-            today or date.today(),  # noqa: DTZ011 - validity ends by the local calendar
-            _filters(question.filters),
-            asker.excluded,
-            max_per_organisation=question.max_per_organisation,
-            often_shown=exposure.often_shown,
-        )
-        ranking, seq = self._rank(kind, query, question.limit, position)
+        query = replace(query, max_per_organisation=question.max_per_organisation, often_shown=exposure.often_shown)
+        ranking, seq = self.rank(kind, query, question.limit, position)
         status = Status.OK if ranking.candidates else Status.NO_MATCH
         return self._answer(kind, asker, ranking, _At(seq, exposure.seq), principal, status)
 
@@ -197,7 +208,7 @@ class SuggestionService:
             created_at=decision.created_at,
         )
 
-    def _rank(self, kind: MatchKind, query: Query, limit: int, position: Position) -> tuple[Ranking, int]:
+    def rank(self, kind: MatchKind, query: Query, limit: int, position: Position) -> tuple[Ranking, int]:
         """Let the index propose and the database decide; propose anew, without them, when the database dropped some.
 
         Not only deeper: what was dropped may have held others back.
@@ -218,7 +229,8 @@ class SuggestionService:
         counted = total_rejected(proposal.rejected, proposal.held, *dropped)
         return ranking._replace(rejected=counted), seq
 
-    def _asker(self, kind: MatchKind, question: SuggestionQuestion) -> _Asker:
+    def asker(self, kind: MatchKind, question: Question) -> Asker:
+        """Return who asks; raises `InvalidInput` and, for a profile that is expired or withdrawn, `Conflict`."""
         if (question.text is None) == (question.profile_id is None):
             field = "body.text" if question.text is None else "body.profile_id"
             raise InvalidInput.at(field, "exactly one of text and profile_id is needed")
@@ -227,44 +239,50 @@ class SuggestionService:
         profile = self._profiles.get(str(question.profile_id))
         if profile is None:
             raise InvalidInput.at("body.profile_id", "no profile has this id")
-        return self._profile_asker(kind, question, profile)
+        if profile.state in (ProfileState.EXPIRED, ProfileState.WITHDRAWN):
+            raise Conflict(f"this profile is {profile.state}")
+        return self.profile_asker(kind, question, profile)
 
-    def _text_asker(self, kind: MatchKind, question: SuggestionQuestion, text: str) -> _Asker:
+    def _text_asker(self, kind: MatchKind, question: Question, text: str) -> Asker:
         side = question.side or Side.SEEKER
         if kind.risk_tier is RiskTier.NATURAL_PERSON and side is Side.OFFER:
             raise InvalidInput.at("body.text", "a person is never described by free text: give profile_id")
         tag = question.language
         # A guess at a language may add to a score, but never keep a person away from a place.
-        if tag is None and kind.risk_tier is RiskTier.LEGAL_PERSON and kind.reads(side, "languages"):
-            detected = detect_language(text)
-            tag = detected[0] if detected else None
-        code = primary(tag) if tag else None
+        counts = kind.risk_tier is RiskTier.LEGAL_PERSON and kind.reads(side, "languages")
+        detected = detect_language(text) if tag is None and (counts or question.answer_language is None) else None
+        guess = detected[0] if detected else None
+        code = primary(tag) if tag else guess if counts else None
         passages = embed_parts(self._embedder, [Parts(text=text)], as_queries=True)[0]
-        return _Asker(side, text, passages, {"languages": frozenset({code}) if code else None})
+        language = question.answer_language or spoken(code or guess)
+        return Asker(side, text, passages, {"languages": frozenset({code}) if code else None}, language)
 
-    def _profile_asker(self, kind: MatchKind, question: SuggestionQuestion, profile: Profile) -> _Asker:
+    def profile_asker(self, kind: MatchKind, question: Question, profile: Profile) -> Asker:
+        """Return a profile in any state as the one who asks; raises `InvalidInput` when it stands on neither side."""
         side = kind.side_of(profile.kind)
         if side is None:
             allowed = f"{kind.seeker} or {kind.offer}"
             raise InvalidInput.at("body.profile_id", f"a {profile.kind} has no side in this match kind: {allowed}")
         if question.side is not None and kind.profile_kind(question.side) != profile.kind:
             raise InvalidInput.at("body.from", f"a {profile.kind} stands on the {side}'s side")
-        if profile.state in (ProfileState.EXPIRED, ProfileState.WITHDRAWN):
-            raise Conflict(f"this profile is {profile.state}")
-        return _Asker(
+        return Asker(
             question.side or side,
             profile.text,
             self._profiles.passages(profile.pk, self._embedder.model_key),
             self._rows.asker(profile.pk) or {},
+            question.answer_language or spoken(primary(profile.language) if profile.language else None),
             profile.pk,
             self._suggestions.declined(kind.name, profile.pk),
         )
 
     def _answer(
-        self, kind: MatchKind, asker: _Asker, ranking: Ranking, at: _At, principal: Principal, status: Status
+        self, kind: MatchKind, asker: Asker, ranking: Ranking, at: _At, principal: Principal, status: Status
     ) -> Suggested:
         run_id = str(uuid.uuid4())
-        items = [_item(run_id, rank, found) for rank, found in enumerate(ranking.candidates, start=1)]
+        items = [
+            {"suggestion_id": f"{run_id}-{rank}", "rank": rank, **explained(found, asker.language)}
+            for rank, found in enumerate(ranking.candidates, start=1)
+        ]
         head: AnswerJson = {
             "match_kind": kind.name,
             "from": asker.side.value,
@@ -273,7 +291,8 @@ class SuggestionService:
             "index_seq": at.index_seq,
             "exposure_seq": at.exposure_seq,
             "rules_version": kind.rules_version(),
-            "missing": sorted(PUBLIC_NAMES.get(name, name) for name in ranking.missing),
+            "answer_language": asker.language,
+            "missing": public_names(ranking.missing),
             "rejected": dict(ranking.rejected),
         }
         run = {
@@ -296,15 +315,20 @@ def _kept(item: AnswerJson) -> AnswerJson:
     return {**item, "similar": [other["id"] for other in item["similar"]]}
 
 
-def _item(run_id: str, rank: int, found: Candidate) -> AnswerJson:
-    """Return a suggestion as `SuggestionItem` describes it."""
+def public_names(facets: Iterable[str]) -> list[str]:
+    """Return how the JSON calls those facets, in order."""
+    return sorted(PUBLIC_NAMES.get(name, name) for name in facets)
+
+
+def explained(found: Candidate, language: str) -> AnswerJson:
+    """Return a judged profile as `ExplainedPair` describes it."""
+    change = found.change
     return {
-        "suggestion_id": f"{run_id}-{rank}",
-        "rank": rank,
         "profile": found.document.extra,
         "score": found.score,
         "probability": found.probability,
         "band": found.band,
+        "band_words": say(f"band.{found.band}", language),
         "contributions": [
             {
                 "feature": part.feature,
@@ -320,6 +344,14 @@ def _item(run_id: str, rank: int, found: Candidate) -> AnswerJson:
             for pair in found.evidence
         ],
         "similar": [{name: other.extra[name] for name in ("id", "title", "organisation")} for other in found.similar],
+        "raise_score": change
+        and {
+            "feature": change.feature,
+            "field": PUBLIC_NAMES.get(change.facet, change.facet),
+            "side": change.side.value,
+            "gain": change.gain,
+            "words": change.words,
+        },
     }
 
 

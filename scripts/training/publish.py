@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from scripts.training.network import write_json
+from training.network import write_json
 
 NAME: Final = "puente-multilingual-1"
 MOST_BYTES: Final = 60_000_000

@@ -91,16 +91,21 @@ def _pairs(data: Path) -> Iterator[Pair]:
     for english, *texts in rows(_HERE / "everyday.tsv"):
         for lang, text in zip(LANGUAGES, texts, strict=True):
             yield Pair(lang, text, english, "everyday")
-    for row in rows(data / "esco" / "isco_groups_multi.tsv"):
-        for lang, label in zip(("es", "de", "fr"), row[2:5], strict=True):
-            if label:
-                yield Pair(lang, label, row[1], "isco")
+    yield from _groups(data)
+
+
+def _groups(data: Path) -> Iterator[Pair]:
+    """Labels and descriptions of ISCO and skill groups."""
+    found = [
+        Pair(lang, label, row[1], "isco")
+        for row in rows(data / "esco" / "isco_groups_multi.tsv")
+        for lang, label in zip(("es", "de", "fr"), row[2:5], strict=True)
+    ]
     for row in rows(data / "esco" / "skill_groups_multi.tsv"):
-        for lang, label, description in zip(("es", "de"), row[3:5], row[6:8], strict=True):
-            if label:
-                yield Pair(lang, label, row[2], "skill-group")
-            if description and row[5]:
-                yield Pair(lang, description, row[5], "skill-group")
+        for place, lang in enumerate(("es", "de")):
+            found.append(Pair(lang, row[3 + place], row[2], "skill-group"))
+            found.append(Pair(lang, row[6 + place], row[5], "skill-group"))
+    return (pair for pair in found if pair.text and pair.english)
 
 
 def _skills(data: Path) -> dict[str, Concept]:

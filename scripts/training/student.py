@@ -1,5 +1,6 @@
-"""The student: the teacher's network with our vocabulary learns to put texts of twelve languages where the teacher puts
-their English.
+"""The student learns to put texts of twelve languages where the teacher puts their English.
+
+It is the teacher's own network on our vocabulary.
 
 Targets are computed once; only the student's side of a pair is encoded in training, so that negatives cost nothing and
 thousands of them stand against each text. Two terms: the cosine with the target (Reimers & Gurevych 2020) and a
@@ -17,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scripts.training.network import Network
-from scripts.training.sources import Concept, Sources
+from training.network import Network
+from training.sources import Concept, Sources
 
 TEMPERATURE: Final = 0.05
 COSINE_WEIGHT: Final = 5.0
@@ -49,7 +50,9 @@ class Task:
         self.rows.extend([row] * times)
 
 
-def teach(start: Path, teacher: Path, destination: Path, sources: Sources, *, tokens: int, seed: int) -> dict[str, object]:
+def teach(
+    start: Path, teacher: Path, destination: Path, sources: Sources, *, tokens: int, seed: int
+) -> dict[str, object]:
     """Write the student to `destination`, saved every ten minutes; train on `tokens` of text. Returns figures."""
     torch.manual_seed(seed)
     chance = random.Random(seed)  # noqa: S311  draws batches, guards nothing

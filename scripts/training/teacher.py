@@ -12,8 +12,8 @@ from typing import Final
 
 import torch
 
-from scripts.training.network import Network
-from scripts.training.sources import Concept, Sources
+from training.network import Network
+from training.sources import Concept, Sources
 
 TEMPERATURE: Final = 0.05
 BATCH: Final = 192
@@ -22,7 +22,8 @@ HOLD_WEIGHT: Final = 4.0
 RATE: Final = 4e-5
 _WARM_UP: Final = 0.05
 
-Task = Callable[[random.Random], tuple[list[str], list[str], list[str], list[frozenset[str]]]]
+Batch = tuple[list[str], list[str], list[str], list[frozenset[str]]]
+Task = Callable[[random.Random], Batch]
 """Anchors, positives, what each positive is, and what each anchor must not be pushed away from."""
 
 
@@ -55,7 +56,7 @@ def tune(start: Path, destination: Path, sources: Sources, *, steps: int, seed: 
         contrast = (torch.nn.functional.cross_entropy(logits, target)
                     + torch.nn.functional.cross_entropy(logits.T, target)) / 2  # fmt: skip
         hold = (1 - (vectors[2 * count :] * held[places]).sum(1)).mean()
-        (contrast + HOLD_WEIGHT * hold).backward()
+        (contrast + HOLD_WEIGHT * hold).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         optimiser.zero_grad()
         lost, kept = 0.98 * lost + 0.02 * contrast.item(), 0.98 * kept + 0.02 * hold.item()
@@ -76,30 +77,35 @@ def _tasks(sources: Sources) -> list[tuple[Task, float]]:
     needing = [key for key in sources.essential if occupations.get(key) and occupations[key].descriptions.get("en")]
     advertised = [(skill, text) for skill, lang, text in sources.advertisements if lang == "en"]
 
-    def same_title(chance: random.Random):  # noqa: ANN202  a Task
+    def same_title(chance: random.Random) -> Batch:
         drawn = chance.sample(titles, BATCH)
         pairs = [_two(occupations[key], chance) for key in drawn]
         return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn]
 
-    def same_skill(chance: random.Random):  # noqa: ANN202
+    def same_skill(chance: random.Random) -> Batch:
         drawn = chance.sample(known, BATCH)
         pairs = [_two(skills[key], chance) for key in drawn]
         return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn]
 
-    def needs(chance: random.Random):  # noqa: ANN202
+    def needs(chance: random.Random) -> Batch:
         drawn = chance.sample(needing, BATCH)
         wanted = [chance.choice(sorted(sources.essential[key])) for key in drawn]
         anchors = [
-            occupations[key].descriptions["en"] if chance.random() < 0.8 else chance.choice(occupations[key].labels["en"])  # noqa: PLR2004
+            occupations[key].descriptions["en"]
+            if chance.random() < 0.8
+            else chance.choice(occupations[key].labels["en"])
             for key in drawn
         ]
         return anchors, [_shown(skills[key], chance) for key in wanted], wanted, [sources.related[key] for key in drawn]
 
-    def advertisement(chance: random.Random):  # noqa: ANN202
+    def advertisement(chance: random.Random) -> Batch:
         drawn = chance.sample(advertised, BATCH)
         return (
             [text for _, text in drawn],
-            [chance.choice(skills[key].labels["en"][:4]) if chance.random() < 0.3 else skills[key].labels["en"][0] for key, _ in drawn],  # noqa: PLR2004, E501
+            [
+                chance.choice(skills[key].labels["en"][:4]) if chance.random() < 0.3 else skills[key].labels["en"][0]
+                for key, _ in drawn
+            ],
             [key for key, _ in drawn],
             [frozenset((key,)) for key, _ in drawn],
         )
@@ -112,7 +118,7 @@ def _two(concept: Concept, chance: random.Random) -> tuple[str, str]:
     """Two ways of naming a concept; one time in five its description."""
     labels = concept.labels["en"]
     description = concept.descriptions.get("en")
-    if description and (len(labels) == 1 or chance.random() < 0.2):  # noqa: PLR2004
+    if description and (len(labels) == 1 or chance.random() < 0.2):
         return chance.choice(labels), description
     first, second = chance.sample(labels, 2) if len(labels) > 1 else (labels[0], labels[0])
     return first, second
@@ -120,4 +126,4 @@ def _two(concept: Concept, chance: random.Random) -> tuple[str, str]:
 
 def _shown(concept: Concept, chance: random.Random) -> str:
     label, description = concept.labels["en"][0], concept.descriptions.get("en", "")
-    return f"{label}. {description}" if description and chance.random() < 0.6 else label  # noqa: PLR2004
+    return f"{label}. {description}" if description and chance.random() < 0.6 else label

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from scripts.training.network import Network, copy_shell, write_json
-from scripts.training.sources import Sources
+from training.network import Network, copy_shell, write_json
+from training.sources import Sources
 
 SIZE: Final = 44_000
 """Pieces: 28 million weights, 56 MB in half precision."""
@@ -93,14 +93,14 @@ def parallel_texts(sources: Sources, chance: random.Random) -> dict[str, list[tu
 
 
 def _choose(kept: Sequence[str], texts: dict[str, list[str]]) -> list[str]:
-    """The pieces that save most, every language counting alike but for the square root of its size."""
+    """Choose the pieces that save most, every language counting alike but for the square root of its size."""
     candidates = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106  a word piece
-    candidates.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)  # type: ignore[assignment]
-    candidates.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # type: ignore[assignment]
+    candidates.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
+    candidates.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     # Small languages are repeated: otherwise only the pieces of the large ones would be merged.
     most = max(len(own) for own in texts.values())
     balanced = (text for _, own in sorted(texts.items()) for text in own * max(1, int((most / len(own)) ** 0.5)))
-    trainer = trainers.WordPieceTrainer(  # type: ignore[no-untyped-call]
+    trainer = trainers.WordPieceTrainer(
         vocab_size=_CANDIDATES, min_frequency=3, special_tokens=list(_SPECIAL), show_progress=False
     )
     candidates.train_from_iterator(balanced, trainer)
@@ -150,7 +150,7 @@ def _translated(
     first: int,
     size: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sums of English vectors by expected counts, for each new piece, over all languages; and the counts."""
+    """Return sums of English vectors by expected counts, for each new piece, over all languages; and the counts."""
     sums = np.zeros((size - first, table.shape[1]), dtype=np.float32)
     weights = np.zeros(size - first, dtype=np.float32)
     for pairs in texts.values():

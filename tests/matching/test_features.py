@@ -19,6 +19,7 @@ from app.matching.features import (
     skill_coverage,
 )
 from app.matching.types import Side
+from app.matching.words import LANGUAGES, say
 from tests.matching.worlds import passages, query
 
 VECTOR = passages(np.ones(1, dtype=np.float32)).vector
@@ -92,7 +93,7 @@ def test_what_is_unknown_is_worth_nothing_and_said_to_be_unknown(feature: PairFe
     value, words = value_and_words(feature, known, None)
     assert value == 0
     assert words == f"Not known: the offer gives no {in_words[feature.offer_facet]}."
-    assert feature.sentence.endswith(".")
+    assert all(say(f"feature.{feature.name}", language).endswith(".") for language in LANGUAGES)
 
 
 def test_similarity_is_cut_to_what_a_score_may_be() -> None:

@@ -200,7 +200,7 @@ class World:
             )
             # The search is judged here; what the caps leave of a ranking is judged in tests/matching/test_fairness.py.
             kind = uncapped(kind)
-            ranking, _ = service._rank(kind, query, limit, rows.last_position())
+            ranking, _ = service.rank(kind, query, limit, rows.last_position())
             wanted = kind.profile_kind(query.side.other)
             pks = list(session.scalars(select(Profile.pk).where(Profile.kind == wanted)))
             everything = judge(
