@@ -108,7 +108,8 @@ async def explain_profiles(
     ids = {Side.SEEKER: seeker, Side.OFFER: offer}
     named = {side.other.value: ids[side.other], "answer_language": answer_language}
     question = PairQuestion.model_validate({"profile_id": ids[side], "from": side, **named})
-    with in_query({"profile_id": side.value}):
+    # A profile that does not stand on the side that asks is named as what it was given as.
+    with in_query({"profile_id": side.value, "from": side.value}):
         answer: JsonAnswer = await request.app.state.turns.run(lambda: _explained(request, kind, question))
     return answer
 

@@ -50,7 +50,8 @@ def test_an_answer_says_everything_it_depends_on(house: Service) -> None:
     answer = suggest(house, "cluster-region", text=CARS, language="en", limit=5)
     kinds = {kind["name"]: kind for kind in read(house, "/match-kinds")}
     assert answer.keys() == {
-        "run_id", "match_kind", "from", "status", "model", "index_seq", "rules_version", "missing", "rejected", "items",
+        "run_id", "match_kind", "from", "status", "model", "index_seq", "rules_version", "answer_language",
+        "missing", "rejected", "items",
     }  # fmt: skip
     assert (answer["match_kind"], answer["from"], answer["status"]) == ("cluster-region", "seeker", "ok")
     assert answer["model"] == "hash@1/384"

@@ -61,7 +61,7 @@ def check_quotes(service: Service, answer: dict[str, Any], question: str) -> Non
     assert answer["items"]
     for item in answer["items"]:
         text = read(service, f"/profiles/{item['profile']['id']}")["text"]
-        assert len(item["evidence"]) <= 3
+        assert len(item["evidence"]) <= 4
         for pair in item["evidence"]:
             assert -1 <= pair["similarity"] <= 1
             assert quoted(question, pair[mine])
