@@ -23,6 +23,7 @@ from app.jobs.runner import JobRunner
 from app.jobs.schemas import UNFINISHED, JobState
 from app.jobs.service import JobService
 from app.main import create_app
+from app.matching.calibration import CalibrationError
 from app.matching.embedder import Embedder, EmbedderError, load_embedder
 from app.organisations.repository import OrganisationFilter, OrganisationRepository
 from app.organisations.service import OrganisationService
@@ -279,6 +280,6 @@ def main() -> None:
     """Run the command line; errors that a person can mend are one line."""
     try:
         app()
-    except (PuenteError, EmbedderError, UnsupportedDatabaseError) as error:
+    except (PuenteError, EmbedderError, CalibrationError, UnsupportedDatabaseError) as error:
         typer.echo(f"puente: {error}", err=True)
         raise SystemExit(2) from error

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from app.matching.calibration import Calibration
 from app.matching.facets import ShortTable, Table
 from app.matching.features import SemanticSimilarity
 from app.matching.filters import PairRule, reject
@@ -67,8 +68,22 @@ def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal
     return Proposal(pks, len(rows), rejected, complete and len(rows) <= limit)
 
 
-def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: int) -> Ranking:
-    """Return the ranking of `documents`, as the database has them now: rules, scores, words and evidence."""
+BELOW_THRESHOLD = "below_threshold"
+"""Counts in `rejected` what no rule rejects and is still too unlikely to fit."""
+
+
+def judge(
+    kind: MatchKind,
+    query: Query,
+    documents: Sequence[Document],
+    limit: int,
+    calibration: Calibration | None = None,
+) -> Ranking:
+    """Return the ranking of `documents`, as the database has them now: rules, scores, words and evidence.
+
+    With a calibration each candidate has a probability, and those below its threshold are left out; when all are, the
+    best of them is the ranking's nearest miss.
+    """
     rejected: dict[str, int] = {}
     table = ShortTable([document.pk for document in documents], [document.facets for document in documents])
     rows = reject(kind.rules, query, table, np.arange(len(documents)), rejected)
@@ -77,10 +92,32 @@ def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: i
     parts, scores = _weigh(kind, query, table, rows, similarities)
     order = np.lexsort((table.pks[rows], -scores))[:limit]
     columns = parts.T.tolist()
-    candidates = tuple(
-        [_candidate(kind, query, documents[rows[place]], columns[place], float(scores[place])) for place in order]
-    )
-    return Ranking(candidates, rejected, missing_facts(kind, query))
+
+    def candidate(place: int, probability: float | None) -> Candidate:
+        band = (
+            kind.band(float(scores[place]))
+            if calibration is None or probability is None
+            else calibration.band(probability)
+        )
+        return _candidate(kind, query, documents[rows[place]], columns[place], float(scores[place]), probability, band)
+
+    missing = missing_facts(kind, query)
+    if calibration is None:
+        return Ranking(tuple([candidate(place, None) for place in order]), rejected, missing)
+    likely = calibration.curve(scores[order], known_weight(kind, query)).tolist()
+    # Probabilities fall with the scores within one query, so what is kept stands first.
+    kept = sum(probability >= calibration.threshold for probability in likely)
+    if kept < len(order):
+        rejected[BELOW_THRESHOLD] = len(order) - kept
+    candidates = tuple([candidate(place, likely[rank]) for rank, place in enumerate(order[:kept])])
+    miss = candidate(order[0], likely[0]) if len(order) and not kept else None
+    return Ranking(candidates, rejected, missing, miss)
+
+
+def known_weight(kind: MatchKind, query: Query) -> float:
+    """Return the weights of the features whose facts are known of the asker, added up: the greatest score possible."""
+    names = ((feature.facet(query.side), weight) for feature, weight in kind.features)
+    return sum(weight for name, weight in names if name is None or query.facets.get(name) is not None)
 
 
 def missing_facts(kind: MatchKind, query: Query) -> tuple[str, ...]:
@@ -118,14 +155,22 @@ def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> 
     return bound
 
 
-def _candidate(kind: MatchKind, query: Query, document: Document, parts: list[float], score: float) -> Candidate:
+def _candidate(
+    kind: MatchKind,
+    query: Query,
+    document: Document,
+    parts: list[float],
+    score: float,
+    probability: float | None,
+    band: str,
+) -> Candidate:
     contributions = []
     for (feature, weight), contribution in zip(kind.features, parts, strict=True):
         value = round(contribution / weight, 6)
         contributions.append(
             Contribution(feature.name, value, weight, contribution, feature.words(value, query, document.facets))
         )
-    return Candidate(document, score, None, kind.band(score), tuple(contributions), evidence(query, document))
+    return Candidate(document, score, probability, band, tuple(contributions), evidence(query, document))
 
 
 def evidence(query: Query, document: Document) -> tuple[Evidence, ...]:

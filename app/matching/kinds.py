@@ -56,6 +56,10 @@ class MatchKind:
     pair_rules: tuple[Rule, ...] = ()
     risk_tier: RiskTier = RiskTier.LEGAL_PERSON
     bands: tuple[tuple[str, float], ...] = (("strong", 0.5), ("possible", 0.3), ("weak", 0.0))
+    """The words for a score, while the kind is not calibrated."""
+
+    shows_probability: bool = True
+    """Whether answers tell the number; the band is told either way."""
 
     def __post_init__(self) -> None:
         total = sum(weight for _, weight in self.features)

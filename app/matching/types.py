@@ -143,3 +143,5 @@ class Ranking(NamedTuple):
     candidates: tuple[Candidate, ...]
     rejected: Mapping[str, int]
     missing: tuple[str, ...]
+    nearest_miss: Candidate | None = None
+    """The best of what is eligible, when all of it is too unlikely to fit."""

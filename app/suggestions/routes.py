@@ -37,13 +37,14 @@ def _service(state: State, session: Session) -> SuggestionService:
         SuggestionRepository(session),
         state.embedder,
         state.projection,
+        state.calibrations,
     )
 
 
 @router.get("/match-kinds", dependencies=[Depends(require("suggestions:read"))])
-def list_match_kinds() -> list[MatchKindAnswer]:
-    """Describe every match kind: sides, hard rules, features and weights."""
-    return [describe(kind) for _, kind in sorted(MATCH_KINDS.items())]
+def list_match_kinds(request: Request) -> list[MatchKindAnswer]:
+    """Describe every match kind: sides, hard rules, features, weights, and what its probabilities rest on."""
+    return [describe(kind, request.app.state.calibrations) for _, kind in sorted(MATCH_KINDS.items())]
 
 
 @router.get(

@@ -131,17 +131,22 @@ class EvidenceAnswer(Answer):
     offer: QuoteAnswer
 
 
-class SuggestionItem(Answer):
-    """One suggestion; the contributions add up to the score."""
+class JudgedItem(Answer):
+    """A judged profile; the contributions add up to the score."""
 
-    suggestion_id: str
-    rank: int
     profile: SuggestedProfile
     score: float
-    probability: float | None = Field(description="Null until this match kind is calibrated.")
+    probability: float | None = Field(description="That people would find it fits; null where it is not calibrated.")
     band: str
     contributions: list[ContributionAnswer]
     evidence: list[EvidenceAnswer]
+
+
+class SuggestionItem(JudgedItem):
+    """One suggestion."""
+
+    suggestion_id: str
+    rank: int
 
 
 class SuggestionAnswer(Answer):
@@ -155,7 +160,17 @@ class SuggestionAnswer(Answer):
     index_seq: int = Field(description="Number of the last change that the index had seen.")
     rules_version: str = Field(description="Version of rules, features, weights and bands.")
     missing: list[str] = Field(description="Facts about the asker that would have counted and are not known.")
-    rejected: dict[str, int] = Field(description="How many profiles each hard rule left out.")
+    rejected: dict[str, int] = Field(
+        description="How many profiles each hard rule left out, and how many were too unlikely (`below_threshold`)."
+    )
+    calibration: str | None = Field(
+        default=None, description="Version of the calibration; null where none applies, and /match-kinds says why."
+    )
+    reason: str | None = Field(default=None, description="Why there is no suggestion.")
+    nearest_miss: JudgedItem | None = Field(
+        default=None,
+        description="What came nearest when all was too unlikely: no suggestion, and not kept with the run.",
+    )
     items: list[SuggestionItem]
 
 
@@ -207,6 +222,27 @@ class MatchKindBand(Answer):
     least_score: float
 
 
+class MatchKindProbabilityBand(Answer):
+    """A band and the least probability in it."""
+
+    name: str
+    least_probability: float
+
+
+class MatchKindCalibration(Answer):
+    """What the probabilities of a match kind rest on."""
+
+    version: str
+    method: str
+    basis: str = Field(description="Whether it reads the score, or its share of what the facts known could add up to.")
+    threshold: float = Field(description="Probability below which nothing is suggested.")
+    bands: list[MatchKindProbabilityBand]
+    figures: dict[str, float] = Field(description="What was measured when it was fitted.")
+    made_on: str
+    labelled: str = Field(description="File of labelled pairs.")
+    labelled_sha256: str
+
+
 class MatchKindAnswer(Answer):
     """A match kind: its sides, hard rules, features and weights."""
 
@@ -217,4 +253,6 @@ class MatchKindAnswer(Answer):
     rules_version: str
     features: list[MatchKindFeature]
     rules: list[MatchKindRule]
-    bands: list[MatchKindBand]
+    bands: list[MatchKindBand] = Field(description="By score, where no calibration applies.")
+    calibration: MatchKindCalibration | None
+    not_calibrated: str | None = Field(description="Why no calibration applies, or null.")

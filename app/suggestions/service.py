@@ -1,15 +1,17 @@
 """Ask the engine, keep the answer, take the decision."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, NamedTuple
 
 from app.accounts.principal import Principal
 from app.errors import Conflict, InvalidInput, NotFound
+from app.matching.calibration import Calibrations
 from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
-from app.matching.engine import judge, total_rejected
+from app.matching.engine import BELOW_THRESHOLD, judge, known_weight, total_rejected
 from app.matching.kinds import MATCH_KINDS, MatchKind, RiskTier
 from app.matching.types import Candidate, Facets, Filters, Passages, Query, Quote, Ranking, Side
 from app.profiles.composition import LABEL_RANKS
@@ -22,6 +24,8 @@ from app.suggestions.schemas import (
     DecisionAnswer,
     DecisionInput,
     MatchKindAnswer,
+    MatchKindCalibration,
+    MatchKindProbabilityBand,
     Status,
     SuggestionFilters,
     SuggestionQuestion,
@@ -60,9 +64,26 @@ def match_kind(name: str) -> MatchKind:
     return kind
 
 
-def describe(kind: MatchKind) -> MatchKindAnswer:
+def describe(kind: MatchKind, calibrations: Calibrations) -> MatchKindAnswer:
     """Return a match kind as JSON shows it."""
-    return MatchKindAnswer(**kind.describe(), rules_version=kind.rules_version())
+    found = calibrations.applied.get(kind.name)
+    calibration = found and MatchKindCalibration(
+        version=found.version,
+        method=found.curve.method,
+        basis=found.curve.basis,
+        threshold=found.threshold,
+        bands=[MatchKindProbabilityBand(name=name, least_probability=least) for name, least in found.bands],
+        figures=dict(found.figures),
+        made_on=found.made_on,
+        labelled=found.labelled,
+        labelled_sha256=found.labelled_sha256,
+    )
+    return MatchKindAnswer(
+        **kind.describe(),
+        rules_version=kind.rules_version(),
+        calibration=calibration,
+        not_calibrated=calibrations.reason(kind.name),
+    )
 
 
 class Suggested(NamedTuple):
@@ -71,6 +92,13 @@ class Suggested(NamedTuple):
     answer: AnswerJson
     run: AnswerJson
     suggestions: list[AnswerJson]
+
+
+class Judged(NamedTuple):
+    """What the engine thinks of chosen profiles, and the weight of the facts that are known of the asker."""
+
+    candidates: tuple[Candidate, ...]
+    known: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +123,14 @@ class SuggestionService:
         suggestions: SuggestionRepository,
         embedder: Embedder,
         projection: Projection,
+        calibrations: Calibrations,
     ) -> None:
         self._rows = rows
         self._profiles = profiles
         self._suggestions = suggestions
         self._embedder = embedder
         self._projection = projection
+        self._calibrations = calibrations
 
     def suggest(
         self,
@@ -116,22 +146,30 @@ class SuggestionService:
         and, for a profile that is expired or withdrawn, `Conflict`.
         """
         asker = self._asker(kind, question)
-        if asker.passages is None:
+        query = _query(asker, question, today)
+        if query is None:
             seq = self._projection.catch_up()
             ranking = Ranking((), {}, ("text",))
             return self._answer(kind, asker, ranking, seq, principal, Status.INSUFFICIENT_DATA)
-        query = Query(
-            asker.side,
-            asker.text,
-            asker.passages,
-            asker.facets,
-            today or date.today(),  # noqa: DTZ011 - validity ends by the local calendar
-            _filters(question.filters),
-            asker.excluded,
-        )
         ranking, seq = self._rank(kind, query, question.limit)
         status = Status.OK if ranking.candidates else Status.NO_MATCH
         return self._answer(kind, asker, ranking, seq, principal, status)
+
+    def judged(
+        self, kind: MatchKind, question: SuggestionQuestion, pks: Sequence[int], *, today: date | None = None
+    ) -> Judged:
+        """Return what the engine thinks of these profiles for `question`, were no threshold and no decision there.
+
+        What a rule rejects is left out, and so is everything when there is nothing to compare. For calibration: the
+        scores that are shown and the scores that are fitted must come from one path. Raises as `suggest` does.
+        """
+        query = _query(self._asker(kind, question), question, today)
+        if query is None:
+            return Judged((), 0.0)
+        query = replace(query, excluded=frozenset())
+        with_labels = query.filters.label_min is not None
+        documents = self._rows.documents(pks, self._embedder.model_key, with_labels=with_labels)
+        return Judged(judge(kind, query, documents, len(documents)).candidates, known_weight(kind, query))
 
     def run(self, run_id: str) -> AnswerJson:
         """Return a run as it was answered, less what was deleted since; raises `NotFound`."""
@@ -139,7 +177,8 @@ class SuggestionService:
         if found is None:
             raise NotFound
         run, suggestions = found
-        return {"run_id": run.id, **run.head, "items": [suggestion.item for suggestion in suggestions]}
+        items = [suggestion.item for suggestion in suggestions]
+        return {"run_id": run.id, **run.head, "nearest_miss": None, "items": items}
 
     def decide(self, suggestion_id: str, data: DecisionInput, principal: Principal) -> DecisionAnswer:
         """Keep a person's decision, in a write session.
@@ -184,13 +223,16 @@ class SuggestionService:
             documents = self._rows.documents(
                 proposal.pks, self._embedder.model_key, with_labels=query.filters.label_min is not None
             )
-            ranking = judge(kind, query, documents, limit)
+            ranking = judge(kind, query, documents, limit, self._calibrations.applied.get(kind.name))
             wanted = min(limit, proposal.eligible)
-            if len(ranking.candidates) >= wanted or proposal.complete:
+            cut = BELOW_THRESHOLD in ranking.rejected
+            if len(ranking.candidates) >= wanted or proposal.complete or cut:
                 break
             depth *= DEEPER
-        counted = total_rejected(proposal.rejected, ranking.rejected)
-        return Ranking(ranking.candidates, counted, ranking.missing), seq
+        # Whatever the index proposed no more scores below what was cut already.
+        unseen = {BELOW_THRESHOLD: proposal.eligible - len(proposal.pks)} if cut else {}
+        counted = total_rejected(proposal.rejected, ranking.rejected, unseen)
+        return ranking._replace(rejected=counted), seq
 
     def _asker(self, kind: MatchKind, question: SuggestionQuestion) -> _Asker:
         if (question.text is None) == (question.profile_id is None):
@@ -238,7 +280,11 @@ class SuggestionService:
         self, kind: MatchKind, asker: _Asker, ranking: Ranking, seq: int, principal: Principal, status: Status
     ) -> Suggested:
         run_id = str(uuid.uuid4())
-        items = [_item(run_id, rank, found) for rank, found in enumerate(ranking.candidates, start=1)]
+        items = [
+            {"suggestion_id": f"{run_id}-{rank}", "rank": rank, **_judged_item(kind, found)}
+            for rank, found in enumerate(ranking.candidates, start=1)
+        ]
+        calibration = self._calibrations.applied.get(kind.name)
         head: AnswerJson = {
             "match_kind": kind.name,
             "from": asker.side.value,
@@ -248,6 +294,8 @@ class SuggestionService:
             "rules_version": kind.rules_version(),
             "missing": sorted(PUBLIC_NAMES.get(name, name) for name in ranking.missing),
             "rejected": dict(ranking.rejected),
+            "calibration": calibration.version if calibration else None,
+            "reason": _reason(status, ranking),
         }
         run = {
             "id": run_id,
@@ -261,17 +309,45 @@ class SuggestionService:
             {"rank": item["rank"], "profile_pk": found.document.pk, "item": item}
             for item, found in zip(items, ranking.candidates, strict=True)
         ]
-        return Suggested({"run_id": run_id, **head, "items": items}, run, suggestions)
+        # Not kept: nobody was suggested, and a run outlives the profiles that it does not point to.
+        miss = _judged_item(kind, ranking.nearest_miss) if ranking.nearest_miss else None
+        return Suggested({"run_id": run_id, **head, "nearest_miss": miss, "items": items}, run, suggestions)
 
 
-def _item(run_id: str, rank: int, found: Candidate) -> AnswerJson:
-    """Return a suggestion as `SuggestionItem` describes it."""
+def _query(asker: _Asker, question: SuggestionQuestion, today: date | None) -> Query | None:
+    """Return what the engine is asked, or None when there is nothing to compare."""
+    if asker.passages is None:
+        return None
+    return Query(
+        asker.side,
+        asker.text,
+        asker.passages,
+        asker.facets,
+        today or date.today(),  # noqa: DTZ011 - validity ends by the local calendar
+        _filters(question.filters),
+        asker.excluded,
+    )
+
+
+def _reason(status: Status, ranking: Ranking) -> str | None:
+    """Return in words why there is no suggestion."""
+    if status is Status.OK:
+        return None
+    if status is Status.INSUFFICIENT_DATA:
+        return "Nothing is known of the asker that could be compared."
+    if ranking.nearest_miss is not None:
+        return "What came nearest is too unlikely to fit, so nothing is suggested."
+    if ranking.rejected:
+        return "A rule or a condition left out everything there is."
+    return "There is nothing to choose from."
+
+
+def _judged_item(kind: MatchKind, found: Candidate) -> AnswerJson:
+    """Return a judged profile as `JudgedItem` describes it."""
     return {
-        "suggestion_id": f"{run_id}-{rank}",
-        "rank": rank,
         "profile": found.document.extra,
         "score": found.score,
-        "probability": found.probability,
+        "probability": found.probability if kind.shows_probability else None,
         "band": found.band,
         "contributions": [
             {

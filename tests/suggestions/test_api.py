@@ -50,7 +50,8 @@ def test_an_answer_says_everything_it_depends_on(house: Service) -> None:
     answer = suggest(house, "cluster-region", text=CARS, language="en", limit=5)
     kinds = {kind["name"]: kind for kind in read(house, "/match-kinds")}
     assert answer.keys() == {
-        "run_id", "match_kind", "from", "status", "model", "index_seq", "rules_version", "missing", "rejected", "items",
+        "run_id", "match_kind", "from", "status", "model", "index_seq", "rules_version", "missing", "rejected",
+        "calibration", "reason", "nearest_miss", "items",
     }  # fmt: skip
     assert (answer["match_kind"], answer["from"], answer["status"]) == ("cluster-region", "seeker", "ok")
     assert answer["model"] == "hash@1/384"
@@ -58,6 +59,9 @@ def test_an_answer_says_everything_it_depends_on(house: Service) -> None:
     assert answer["index_seq"] >= 2
     assert answer["missing"] == ["ecosystems", "nuts_code", "regions_sought"]
     assert answer["rejected"] == {}
+    assert (answer["calibration"], answer["reason"], answer["nearest_miss"]) == (None, None, None)
+    assert kinds["cluster-region"]["calibration"] is None
+    assert "hash@1/384" in kinds["cluster-region"]["not_calibrated"]
     assert [item["rank"] for item in answer["items"]] == [1, 2]
     first = answer["items"][0]
     assert first["suggestion_id"].startswith(answer["run_id"])
