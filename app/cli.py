@@ -74,7 +74,7 @@ def serve(
     embedder = load_embedder(settings.model)
     with _opened(settings) as opened:
         if not empty:
-            _load_territory(settings, opened, embedder)
+            load_territory(settings, opened, embedder)
         key = _demo_key(opened)
     _greet(f"http://{host}:{port}", key, example=not empty)
     uvicorn.run(
@@ -202,7 +202,7 @@ def _exported(database: Database) -> Iterator[dict[str, Any]]:
                     break
 
 
-def _load_territory(settings: Settings, database: Database, embedder: Embedder) -> None:
+def load_territory(settings: Settings, database: Database, embedder: Embedder) -> None:
     """Load the demonstration territory into a database that has no organisations.
 
     A job notes that it has begun, so that a load that was interrupted is told from somebody's own data and begun
