@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -25,7 +26,7 @@ from app.matching.embedder import Embedder, load_embedder  # noqa: E402
 from app.matching.kinds import MATCH_KINDS, MatchKind  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from scripts.calibration import fitting, labelled  # noqa: E402
-from scripts.calibration.asking import TODAY, Asked, Asker, opened  # noqa: E402
+from scripts.calibration.asking import Asked, Asker, opened  # noqa: E402
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def _decided(path: Path, kind: MatchKind, embedder: Embedder) -> list[Asked]:
 def _fitted(kind: MatchKind, asker: Asker, embedder: Embedder, path: Path, decided: Sequence[Asked]) -> Calibration:
     pairs = labelled.read(kind.name)
     asked = asker.ask(kind, pairs)
-    found = fitting.fit(kind, embedder.model_key, pairs, asked, decided, TODAY.isoformat())
+    found = fitting.fit(kind, embedder.model_key, pairs, asked, decided, date.today().isoformat())  # noqa: DTZ011 - a day, by the local calendar
     print(f"\n{kind.name}: {found.curve.method} of the {found.curve.basis}, {embedder.model_key}")
     for name, figure in found.figures.items():
         print(f"  {name:40} {figure:g}")
