@@ -16,8 +16,12 @@ from datetime import date
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent
+sys.path[:0] = [str(PROJECT), str(HERE)]
+
+from calibration import fitting, labelled  # noqa: E402
+from calibration.asking import Asked, Asker, opened  # noqa: E402
 
 from app import log  # noqa: E402 - the project's folder must be on the path first
 from app.cli import load_territory  # noqa: E402
@@ -25,8 +29,6 @@ from app.matching.calibration import Calibration, CalibrationError  # noqa: E402
 from app.matching.embedder import Embedder, load_embedder  # noqa: E402
 from app.matching.kinds import MATCH_KINDS, MatchKind  # noqa: E402
 from app.settings import Settings  # noqa: E402
-from scripts.calibration import fitting, labelled  # noqa: E402
-from scripts.calibration.asking import Asked, Asker, opened  # noqa: E402
 
 
 def main() -> None:

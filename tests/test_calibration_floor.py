@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from calibration import fitting, labelled
+from calibration.asking import Asked, Asker, opened
 
 from app.cli import load_territory
 from app.matching.calibration import Calibration, load_calibrations
 from app.matching.embedder import Embedder
 from app.matching.kinds import MATCH_KINDS
 from app.settings import Settings
-from scripts.calibration import fitting, labelled
-from scripts.calibration.asking import Asked, Asker, opened
 from tests.conftest import Service
 from tests.fixtures.builders import add_organisation, add_profile, ids, priority, suggest
 

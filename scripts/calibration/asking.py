@@ -19,7 +19,7 @@ from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.schemas import SuggestionQuestion
 from app.suggestions.service import SuggestionService
-from scripts.calibration.labelled import FITS, Labelled, Seeker
+from calibration.labelled import FITS, Labelled, Seeker
 
 TODAY = date(2026, 11, 27)
 """The day on which the pairs were read: what is valid must not depend on when the script runs."""

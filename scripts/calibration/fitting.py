@@ -20,8 +20,8 @@ from app.matching.calibration import (
     log_loss,
 )
 from app.matching.kinds import MatchKind
-from scripts.calibration.asking import Asked
-from scripts.calibration.labelled import Labelled
+from calibration.asking import Asked
+from calibration.labelled import Labelled
 
 FOLDS = 5
 REFUSE = 0.95
