@@ -102,20 +102,20 @@ def test_fitted_again_it_is_the_same(kind: str, measured: dict[str, _Measured]) 
         assert dict(again.figures) == dict(shipped.figures)
 
 
-def test_a_bakery_finds_nothing_in_a_smart_city(real_service: Service) -> None:
-    owner = add_organisation(real_service, "region", nuts_code="ES61")
+def test_a_bakery_finds_nothing_in_a_smart_city(calibrated_service: Service) -> None:
+    owner = add_organisation(calibrated_service, "region", nuts_code="ES61")
     for title in SMART_CITY:
-        add_profile(real_service, priority(owner, title=title, text=title))
+        add_profile(calibrated_service, priority(owner, title=title, text=title))
     for text, language in (
         ("We are a bakery that makes bread, cakes and croissants.", "en"),
         ("Somos una panadería artesana: pan de masa madre, tartas y cruasanes.", "es"),
         ("Somos uma padaria: pão, bolos e croissants.", "pt"),
     ):
-        answer = suggest(real_service, "cluster-region", text=text, language=language)
+        answer = suggest(calibrated_service, "cluster-region", text=text, language=language)
         assert (answer["status"], ids(answer)) == ("no_match", []), text
         assert answer["reason"]
         assert answer["nearest_miss"]["probability"] < 0.5
-    lamps = suggest(real_service, "cluster-region", text="Sensors in street lamps measure noise and traffic.")
+    lamps = suggest(calibrated_service, "cluster-region", text="Sensors in street lamps measure noise and traffic.")
     assert lamps["status"] == "ok"
 
 

@@ -61,7 +61,7 @@ def test_an_answer_says_everything_it_depends_on(house: Service) -> None:
     assert answer["rejected"] == {}
     assert (answer["calibration"], answer["reason"], answer["nearest_miss"]) == (None, None, None)
     assert kinds["cluster-region"]["calibration"] is None
-    assert "hash@1/384" in kinds["cluster-region"]["not_calibrated"]
+    assert "never" in kinds["cluster-region"]["not_calibrated"]
     assert [item["rank"] for item in answer["items"]] == [1, 2]
     first = answer["items"][0]
     assert first["suggestion_id"].startswith(answer["run_id"])
