@@ -23,6 +23,7 @@ from app.jobs.runner import JobRunner
 from app.jobs.schemas import UNFINISHED, JobState
 from app.jobs.service import JobService
 from app.main import create_app
+from app.matching.calibration import CalibrationError
 from app.matching.embedder import Embedder, EmbedderError, load_embedder
 from app.organisations.repository import OrganisationFilter, OrganisationRepository
 from app.organisations.service import OrganisationService
@@ -73,7 +74,7 @@ def serve(
     embedder = load_embedder(settings.model)
     with _opened(settings) as opened:
         if not empty:
-            _load_territory(settings, opened, embedder)
+            load_territory(settings, opened, embedder)
         key = _demo_key(opened)
     _greet(f"http://{host}:{port}", key, example=not empty)
     uvicorn.run(
@@ -201,7 +202,7 @@ def _exported(database: Database) -> Iterator[dict[str, Any]]:
                     break
 
 
-def _load_territory(settings: Settings, database: Database, embedder: Embedder) -> None:
+def load_territory(settings: Settings, database: Database, embedder: Embedder) -> None:
     """Load the demonstration territory into a database that has no organisations.
 
     A job notes that it has begun, so that a load that was interrupted is told from somebody's own data and begun
@@ -279,6 +280,6 @@ def main() -> None:
     """Run the command line; errors that a person can mend are one line."""
     try:
         app()
-    except (PuenteError, EmbedderError, UnsupportedDatabaseError) as error:
+    except (PuenteError, EmbedderError, CalibrationError, UnsupportedDatabaseError) as error:
         typer.echo(f"puente: {error}", err=True)
         raise SystemExit(2) from error

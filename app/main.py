@@ -14,7 +14,9 @@ from app.db.migrate import head_revision, upgrade
 from app.db.session import Database
 from app.http import API, BodyLimit, SecurityHeaders
 from app.jobs.runner import JobRunner
+from app.matching.calibration import load_calibrations
 from app.matching.embedder import Embedder, load_embedder
+from app.matching.kinds import MATCH_KINDS
 from app.metrics import RequestMetrics
 from app.organisations.routes import router as organisations
 from app.profiles.import_routes import router as imports
@@ -55,6 +57,7 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         state.database, state.embedder = database, encoder
         state.projection = Projection(database, encoder.model_key, encoder.dim)
         state.exposure = ExposureCounts(database)
+        state.calibrations = load_calibrations(settings.calibrations, MATCH_KINDS, encoder.model_key)
         state.recorder = RunRecorder(database)
         state.turns = Turns()
         state.uploads, state.upload_limit = settings.uploads_folder(), settings.upload_limit

@@ -19,6 +19,9 @@ class Settings(BaseSettings):
     model: str | None = None
     """Any sentence-transformers path or name; empty means the offline model that the project installs."""
 
+    calibrations: Path = ROOT / "models" / "calibration"
+    """Folder of calibration files, one per match kind."""
+
     uploads: Path | None = None
     """Folder where files to import wait; by default `uploads` beside the database."""
 

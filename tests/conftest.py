@@ -67,13 +67,16 @@ class Service:
     database: Database
 
 
-def make_service(database_file: Path, embedder: Embedder) -> Iterator[Service]:
-    """Yield the application on that database."""
+def make_service(database_file: Path, embedder: Embedder, *, calibrated: bool = False) -> Iterator[Service]:
+    """Yield the application on that database; uncalibrated it answers with all there is, however unlikely."""
     opened = Database(str(database_file))
     with opened.write() as session:
         keys = ApiKeyService(ApiKeyRepository(session))
         writer, reader = keys.create(Role.WRITER, "test"), keys.create(Role.READER, "test")
-    app = create_app(Settings(database=str(database_file)), embedder)
+    settings = Settings(database=str(database_file))
+    if not calibrated:
+        settings.calibrations = database_file.parent / "no_calibrations"
+    app = create_app(settings, embedder)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield Service(client, {"X-API-Key": writer}, {"X-API-Key": reader}, opened)
     opened.close()
@@ -89,3 +92,9 @@ def service(database_file: Path, hash_embedder: Embedder) -> Iterator[Service]:
 def real_service(database_file: Path, real_embedder: Embedder) -> Iterator[Service]:
     """The application on the test's own empty database, with the default encoder."""
     yield from make_service(database_file, real_embedder)
+
+
+@pytest.fixture
+def calibrated_service(database_file: Path, real_embedder: Embedder) -> Iterator[Service]:
+    """The same with the shipped calibrations."""
+    yield from make_service(database_file, real_embedder, calibrated=True)

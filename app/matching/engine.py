@@ -10,9 +10,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from app.matching.calibration import Calibration
 from app.matching.evidence import Quotes
 from app.matching.facets import ShortTable, Table
-from app.matching.fairness import Fairness, Places, fair_list
+from app.matching.fairness import EXPOSURE, Fairness, Places, fair_list, fate
 from app.matching.features import SemanticSimilarity
 from app.matching.filters import PairRule, first_failed, reject
 from app.matching.kinds import MatchKind
@@ -33,42 +34,83 @@ from app.matching.types import (
 FIRST_DEPTH = 64
 DEEPER = 4
 
+BELOW_THRESHOLD = "below_threshold"
+"""Counts in `rejected` what no rule rejects and is still too unlikely to fit."""
+
+_STEP = 10.0**-DECIMALS
+"""The index and the database add in another order: the same score may be rounded either way."""
+
 _Floats = NDArray[np.float64]
 
 
-def propose(shelf: Shelf, kind: MatchKind, query: Query, limit: int) -> Proposal:
+class _Scale:
+    """What the scores of one query mean: probabilities, bands, and who is likely enough to be shown."""
+
+    def __init__(self, kind: MatchKind, query: Query, calibration: Calibration | None) -> None:
+        self._kind = kind
+        self._calibration = calibration
+        self._known = known_weight(kind, query)
+
+    def likely(self, scores: _Floats) -> NDArray[np.bool_]:
+        """Return which scores reach the threshold; uncalibrated all do."""
+        if self._calibration is None:
+            return np.ones(len(scores), dtype=bool)
+        return np.asarray(self._calibration.curve(scores, self._known) >= self._calibration.threshold)
+
+    def read(self, score: float) -> tuple[float | None, str]:
+        """Return the probability, None where the kind is not calibrated, and the band."""
+        if self._calibration is None:
+            return None, self._kind.band(score)
+        probability = float(self._calibration.curve(np.array([score]), self._known)[0])
+        return probability, self._calibration.band(probability)
+
+
+def propose(
+    shelf: Shelf, kind: MatchKind, query: Query, limit: int, calibration: Calibration | None = None
+) -> Proposal:
     """Return the keys of the first `limit` profiles of the fair list, from the index, of those that no rule rejects.
 
     The best by *score* are wanted, the index finds the best by *similarity*: the search goes deeper until no row
     that was not seen could reach the score of the last one shown (Fagin's threshold algorithm), so the answer is
-    exact under any filter, and whatever the caps pass over.
+    exact under any filter, and whatever the caps pass over. With a calibration the list ends where what follows is
+    too unlikely; when all is, the best of it is proposed, as the nearest miss.
     """
     rejected: dict[str, int] = {}
     rows = _eligible(shelf, kind, query, rejected)
-    fairness = _fairness(kind, query)
+    fairness, scale = _fairness(kind, query), _Scale(kind, query, calibration)
     depth = max(FIRST_DEPTH, 2 * limit)
     while True:
         found, similarities = shelf.search(query.passages.vector, rows, depth)
         complete = len(found) >= len(rows)
         scores = _weigh(kind, query, shelf.table, found, similarities)[1]
-        floor = -np.inf if complete else _bound(kind, query, similarities)
+        bound = -np.inf if complete else _bound(kind, query, similarities)
+        # What is too unlikely by a hair is proposed: the database's vectors decide.
+        likely = np.flatnonzero(scale.likely(scores + _STEP))
+        enough = complete or not scale.likely(np.array([bound + _STEP]))[0]
         listed = fair_list(
             fairness,
-            shelf.table.pks[found],
-            scores,
-            partial(_owners, shelf.table, found),
-            partial(_vectors, shelf, found),
+            shelf.table.pks[found[likely]],
+            scores[likely],
+            partial(_owners, shelf.table, found[likely]),
+            partial(_vectors, shelf, found[likely]),
             limit,
-            floor=floor,
+            floor=-np.inf if enough else bound,
             often_shown=query.often_shown,
         )
-        if complete or listed.full:
+        if listed.full or (enough and (len(likely) or not len(found) or scores.max() > bound)):
             break
         depth *= DEEPER
     pks = shelf.table.pks[found]
-    shown, similar = ([int(pk) for pk in pks[list(places)]] for places in (listed.shown, listed.all_similar()))
+    shown, similar = ([int(pk) for pk in pks[likely[list(places)]]] for places in (listed.shown, listed.all_similar()))
+    if len(found) and not len(likely):
+        shown = [int(pks[_best(pks, scores)])]
     whole = complete and listed.walked >= len(rows)
     return Proposal(tuple(shown), len(rows), rejected, whole, tuple(similar), listed.held)
+
+
+def _best(keys: Rows, scores: _Floats) -> int:
+    """Return the place of the greatest score, of equal ones that with the lowest key."""
+    return int(np.lexsort((keys, -scores))[0])
 
 
 def _eligible(shelf: Shelf, kind: MatchKind, query: Query, rejected: dict[str, int]) -> Rows:
@@ -84,19 +126,30 @@ def _eligible(shelf: Shelf, kind: MatchKind, query: Query, rejected: dict[str, i
     return reject(kind.rules, query, shelf.table, rows, rejected)
 
 
-def stand(shelf: Shelf, kind: MatchKind, query: Query, pk: int) -> Standing | None:
-    """Return the rank of one profile among all that no rule rejects, or None when it is not one of them.
+def stand(
+    shelf: Shelf, kind: MatchKind, query: Query, pk: int, calibration: Calibration | None = None
+) -> Standing | None:
+    """Return where one profile, which is likely enough, stands in a list that is long enough.
 
-    Those that score higher are counted, and of equal ones those with a lower key: no list is built.
+    None when the index does not have it, or a rule rejects it.
     """
     rows = _eligible(shelf, kind, query, {})
-    own = np.flatnonzero(shelf.table.pks[rows] == pk)
-    if not len(own):
+    if pk not in shelf.table.pks[rows]:
         return None
     scores = _weigh(kind, query, shelf.table, rows, shelf.similarities(query.passages.vector, rows))[1]
-    mine = scores[own[0]]
-    before = np.count_nonzero(scores > mine) + np.count_nonzero((scores == mine) & (shelf.table.pks[rows] < pk))
-    return Standing(int(before) + 1, len(rows))
+    likely = _Scale(kind, query, calibration).likely(scores) | (shelf.table.pks[rows] == pk)
+    rows, scores = rows[likely], scores[likely]
+    keys = shelf.table.pks[rows]
+    rank, cap = fate(
+        _fairness(kind, query),
+        keys,
+        scores,
+        partial(_owners, shelf.table, rows),
+        partial(_vectors, shelf, rows),
+        int(np.flatnonzero(keys == pk)[0]),
+        often_shown=query.often_shown,
+    )
+    return Standing(rank, len(rows), cap)
 
 
 def rejecting_rule(kind: MatchKind, query: Query, document: Document) -> str | None:
@@ -104,36 +157,55 @@ def rejecting_rule(kind: MatchKind, query: Query, document: Document) -> str | N
     return first_failed(kind.rules, query, ShortTable([document.pk], [document.facets]), 0)
 
 
-def explain(kind: MatchKind, query: Query, document: Document) -> Candidate:
-    """Return what `judge` would say of this document, were no rule to reject it."""
+def explain(kind: MatchKind, query: Query, document: Document, calibration: Calibration | None = None) -> Candidate:
+    """Return what `judge` would say of this document, were no rule, cap or threshold to keep it out."""
     table = ShortTable([document.pk], [document.facets])
     parts, scores = _weigh_documents(kind, query, table, [document], np.array([0]))
-    return _candidate(kind, Quotes(query), document, parts[:, 0].tolist(), float(scores[0]))
+    scale = _Scale(kind, query, calibration)
+    return _candidate(kind, Quotes(query), document, parts[:, 0].tolist(), float(scores[0]), scale)
 
 
-def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: int) -> Ranking:
-    """Return the fair list of `documents`, as the database has them now: rules, scores, words and evidence."""
+def judge(
+    kind: MatchKind,
+    query: Query,
+    documents: Sequence[Document],
+    limit: int,
+    calibration: Calibration | None = None,
+) -> Ranking:
+    """Return the fair list of `documents`, as the database has them now: rules, scores, words and evidence.
+
+    With a calibration each candidate has a probability, and who is below its threshold is not in the list; when all
+    are, the best of them is the ranking's nearest miss.
+    """
     rejected: dict[str, int] = {}
     table = ShortTable([document.pk for document in documents], [document.facets for document in documents])
     rows = reject(kind.rules, query, table, np.arange(len(documents)), rejected)
     parts, scores = _weigh_documents(kind, query, table, documents, rows)
+    scale, columns, quotes = _Scale(kind, query, calibration), parts.T.tolist(), Quotes(query)
+    likely = np.flatnonzero(scale.likely(scores))
+    kept = rows[likely]
     listed = fair_list(
         _fairness(kind, query),
-        table.pks[rows],
-        scores,
-        partial(_owners, table, rows),
-        lambda places: np.stack([documents[rows[place]].passages.vector for place in places]),
+        table.pks[kept],
+        scores[likely],
+        partial(_owners, table, kept),
+        lambda places: np.stack([documents[kept[place]].passages.vector for place in places]),
         limit,
         often_shown=query.often_shown,
     )
-    columns, quotes = parts.T.tolist(), Quotes(query)
+
+    def candidate(place: int) -> Candidate:
+        return _candidate(kind, quotes, documents[rows[place]], columns[place], float(scores[place]), scale)
+
     candidates = []
     for place in listed.shown:
-        similar = tuple(documents[rows[other]] for other in listed.similar.get(place, ()))
-        found = _candidate(kind, quotes, documents[rows[place]], columns[place], float(scores[place]))
-        candidates.append(found._replace(similar=similar))
+        similar = tuple(documents[kept[other]] for other in listed.similar.get(place, ()))
+        candidates.append(candidate(likely[place])._replace(similar=similar))
+    if len(candidates) < limit and len(likely) < len(rows):
+        rejected[BELOW_THRESHOLD] = len(rows) - len(likely)
+    miss = candidate(_best(table.pks[rows], scores)) if len(rows) and not len(likely) else None
     eligible = frozenset(table.pks[rows].tolist())
-    return Ranking(tuple(candidates), rejected, missing_facts(kind, query), eligible)
+    return Ranking(tuple(candidates), rejected, missing_facts(kind, query), eligible, miss)
 
 
 def _weigh_documents(
@@ -154,6 +226,12 @@ def _vectors(shelf: Shelf, rows: Rows, places: Places) -> Matrix:
 
 def _fairness(kind: MatchKind, query: Query) -> Fairness:
     return kind.fairness(query.side.other).with_most(query.max_per_organisation)
+
+
+def known_weight(kind: MatchKind, query: Query) -> float:
+    """Return the weights of the features whose facts are known of the asker, added up: the greatest score possible."""
+    names = ((feature.facet(query.side), weight) for feature, weight in kind.features)
+    return sum(weight for name, weight in names if name is None or query.facets.get(name) is not None)
 
 
 def missing_facts(kind: MatchKind, query: Query) -> tuple[str, ...]:
@@ -191,8 +269,11 @@ def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> 
     return bound
 
 
-def _candidate(kind: MatchKind, quotes: Quotes, document: Document, parts: list[float], score: float) -> Candidate:
+def _candidate(
+    kind: MatchKind, quotes: Quotes, document: Document, parts: list[float], score: float, scale: _Scale
+) -> Candidate:
     query, contributions, changes = quotes.query, [], []
+    probability, band = scale.read(score)
     for (feature, weight), contribution in zip(kind.features, parts, strict=True):
         value = round(contribution / weight, 6)
         contributions.append(
@@ -202,12 +283,22 @@ def _candidate(kind: MatchKind, quotes: Quotes, document: Document, parts: list[
     return Candidate(
         document,
         score,
-        None,
-        kind.band(score),
+        probability,
+        band,
         tuple(contributions),
         quotes.evidence(document),
         change=max(filter(None, changes), key=lambda change: change.gain, default=None),
     )
+
+
+def too_unlikely(proposal: Proposal, ranking: Ranking, limit: int) -> dict[str, int]:
+    """Return how many that no rule rejects are below the threshold, where the list goes down to them.
+
+    A calibrated list that is not full ends where all that follows is too unlikely.
+    """
+    held = sum(count for label, count in proposal.held.items() if label != EXPOSURE)
+    below = proposal.eligible - held - len(ranking.candidates)
+    return {BELOW_THRESHOLD: below} if len(ranking.candidates) < limit and below > 0 else {}
 
 
 def total_rejected(*counts: Mapping[str, int]) -> dict[str, int]:

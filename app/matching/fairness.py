@@ -5,6 +5,7 @@ moved but by the exposure margin, nothing is added: a list that the caps leave s
 depend on how long a list is asked for: the shorter list is the beginning of the longer one.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.matching.types import Matrix
+from app.matching.words import DEFAULT, say
 
 Places: TypeAlias = NDArray[np.int64]
 """Positions in arrays of candidates, in any order."""
@@ -27,6 +29,9 @@ EXPOSURE_DEPTH = 10
 PER_ORGANISATION = "per_organisation"
 NEAR_DUPLICATE = "near_duplicate"
 EXPOSURE = "exposure"
+
+LONGEST_WALK = 1_000
+"""Whose place is asked for is followed until that many stand before it: ten times the longest list there is."""
 
 _BLOCK = 16
 _DECIMALS = 4
@@ -76,46 +81,22 @@ class Fairness:
         """Return the same with the asker's own `max_per_organisation`, where there is one."""
         return self if most is None else replace(self, max_per_organisation=most)
 
-    def describe(self) -> list[dict[str, Any]]:
-        """Return the caps as GET /match-kinds shows them: label, sentence and figures."""
+    def describe(self, language: str = DEFAULT) -> list[dict[str, Any]]:
+        """Return the caps as GET /match-kinds shows them: label, sentence in one of `words.LANGUAGES`, and figures."""
         found: list[dict[str, Any]] = []
-        if self.copies is not None:
-            copies = self.copies
-            whose = "of any organisation" if copies.of_others else "of the same organisation"
-            found.append(
-                {
-                    "label": NEAR_DUPLICATE,
-                    "sentence": f"Texts {whose} that say the same are shown once, with the others named under "
-                    f"`similar`; of edited copies at most {copies.most} are shown.",
-                    "figures": {
-                        "near_duplicate": copies.near_duplicate,
-                        "clone": copies.clone,
-                        "max_clones": copies.most,
-                    },
-                }
-            )
+        copies, exposure = self.copies, self.exposure
+        if copies is not None:
+            key = "cap.copies_of_others" if copies.of_others else "cap.copies_of_one"
+            sentence = say(key, language, most=copies.most)
+            figures = {"near_duplicate": copies.near_duplicate, "clone": copies.clone, "max_clones": copies.most}
+            found.append({"label": NEAR_DUPLICATE, "sentence": sentence, "figures": figures})
         if self.max_per_organisation is not None:
-            found.append(
-                {
-                    "label": PER_ORGANISATION,
-                    "sentence": f"At most {self.max_per_organisation} items of one organisation are shown, unless the "
-                    "question sets another number.",
-                    "figures": {"max_per_organisation": self.max_per_organisation},
-                }
-            )
-        exposure = self.exposure
-        found.append(
-            {
-                "label": EXPOSURE,
-                "sentence": f"An item in the top {EXPOSURE_DEPTH} of more than {exposure.share:.0%} of the others' "
-                "latest lists gives way to those whose score is nearly as good.",
-                "figures": {
-                    "share": exposure.share,
-                    "margin": exposure.margin,
-                    "least_askers": exposure.least_askers,
-                },
-            }
-        )
+            sentence = say("cap.per_organisation", language, most=self.max_per_organisation)
+            figures = {"max_per_organisation": self.max_per_organisation}
+            found.append({"label": PER_ORGANISATION, "sentence": sentence, "figures": figures})
+        sentence = say("cap.exposure", language, depth=EXPOSURE_DEPTH, percent=round(100 * exposure.share))
+        figures = {"share": exposure.share, "margin": exposure.margin, "least_askers": exposure.least_askers}
+        found.append({"label": EXPOSURE, "sentence": sentence, "figures": figures})
         return found
 
 
@@ -168,6 +149,43 @@ def fair_list(
     return found._replace(held=held, full=found.full and plain.full)
 
 
+class Fate(NamedTuple):
+    """What becomes of one candidate: its rank from 1 in a list that is long enough, or the cap that forbids it."""
+
+    rank: int | None
+    cap: str | None
+
+
+def fate(
+    fairness: Fairness,
+    keys: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    organisations: Callable[[Places], Sequence[Hashable]],
+    vectors: Callable[[Places], Matrix],
+    own: int,
+    *,
+    often_shown: frozenset[int] = frozenset(),
+) -> Fate:
+    """Return what becomes of the candidate at place `own` in the list that `fair_list` makes of all of them.
+
+    The walk ends with the candidate, or once `LONGEST_WALK` stand before it: its rank is then that by score, less
+    what was passed over until there.
+    """
+
+    def follow(often: frozenset[int]) -> Fate:
+        order, _ = _order(fairness.exposure, keys, scores, often)
+        before = int(np.flatnonzero(order == own)[0])
+        walk = _walked(fairness, order[: before + 1], organisations, vectors, LONGEST_WALK)
+        cap = walk.held.get(own)
+        return Fate(before + 1 - len(walk.held) if cap is None else None, cap)
+
+    found = follow(often_shown)
+    if found.cap is None or often_shown.isdisjoint(keys.tolist()):
+        return found
+    usual = follow(frozenset())
+    return found if usual.rank is None else Fate(None, EXPOSURE)
+
+
 def _order(
     policy: ExposurePolicy, keys: NDArray[np.int64], scores: NDArray[np.float64], often_shown: frozenset[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -189,20 +207,31 @@ def _walk(
     vectors: Callable[[Places], Matrix],
     limit: int,
 ) -> FairList:
-    """Walk the candidates at `order`, best first, until `limit` are shown."""
+    """Return what walking the candidates at `order`, best first, until `limit` are shown comes to."""
+    walk = _walked(fairness, order, organisations, vectors, limit)
+    similar = {place: tuple(copies) for place, copies in walk.similar.items()}
+    walked = len(walk.shown) + len(walk.held)
+    return FairList(tuple(walk.shown), similar, Counter(walk.held.values()), walked, walk.full)
+
+
+def _walked(
+    fairness: Fairness,
+    order: Places,
+    organisations: Callable[[Places], Sequence[Hashable]],
+    vectors: Callable[[Places], Matrix],
+    limit: int,
+) -> "_Walk":
     walk, block = _Walk(fairness, limit), max(limit, _BLOCK)
     for first in range(0, len(order), block):
         if walk.full:
             break
         places = order[first : first + block]
         walk.take(places.tolist(), organisations(places), partial(vectors, places))
-    similar = {place: tuple(copies) for place, copies in walk.similar.items()}
-    walked = len(walk.shown) + sum(walk.held.values())
-    return FairList(tuple(walk.shown), similar, walk.held, walked, walk.full)
+    return walk
 
 
 class _Walk:
-    """What was shown and held back so far."""
+    """What was shown so far, and what was held back by which cap."""
 
     def __init__(self, fairness: Fairness, limit: int) -> None:
         self._copies = fairness.copies
@@ -215,7 +244,7 @@ class _Walk:
         self._vectors: list[NDArray[np.float64]] = []
         self.shown: list[int] = []
         self.similar: dict[int, list[int]] = {}
-        self.held: dict[str, int] = {}
+        self.held: dict[int, str] = {}
 
     @property
     def full(self) -> bool:
@@ -235,7 +264,7 @@ class _Walk:
                 return
             label = self._forbidden(place, near.get(place, ()))
             if label is not None:
-                self.held[label] = self.held.get(label, 0) + 1
+                self.held[place] = label
                 continue
             self._rank[place] = len(self.shown)
             self.shown.append(place)

@@ -69,6 +69,11 @@ class MatchKind:
     pair_rules: tuple[Rule, ...] = ()
     risk_tier: RiskTier = RiskTier.LEGAL_PERSON
     bands: tuple[tuple[str, float], ...] = (("strong", 0.5), ("possible", 0.3), ("weak", 0.0))
+    """The words for a score, while the kind is not calibrated."""
+
+    shows_probability: bool = True
+    """Whether answers tell the number; the band is told either way."""
+
     fair_seekers: Fairness = _FAIR
     """What a list of seekers may look like."""
     fair_offers: Fairness = _FAIR
@@ -128,7 +133,7 @@ class MatchKind:
                 {"name": name, "words": say(f"band.{name}", language), "least_score": least}
                 for name, least in self.bands
             ],
-            "fairness": {side.value: self.fairness(side).describe() for side in Side},
+            "fairness": {side.value: self.fairness(side).describe(language) for side in Side},
         }
 
     def rules_version(self) -> str:

@@ -171,8 +171,9 @@ class Candidate(NamedTuple):
 class Proposal(NamedTuple):
     """What the index proposes: keys in order of rank, how many each rule rejected, and whether all were seen.
 
-    `similar` are the keys of what was collapsed into those, to be judged with them; `held` counts by label what the
-    caps of a fair list passed over on the way to the last of `pks`.
+    When all are too unlikely to fit, `pks` is the best of them alone. `similar` are the keys of what was collapsed
+    into those, to be judged with them; `held` counts by label what the caps of a fair list passed over on the way to
+    the last of `pks`.
     """
 
     pks: tuple[int, ...]
@@ -184,10 +185,14 @@ class Proposal(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The rank of one row of a shelf among the eligible ones, from 1, and how many those are."""
+    """The rank of one profile in a list that is long enough, from 1, or the cap of a fair list that passes it over.
 
-    rank: int
+    `of` is how many no rule rejects and are likely enough to fit.
+    """
+
+    rank: int | None
     of: int
+    cap: str | None = None
 
 
 class Ranking(NamedTuple):
@@ -200,3 +205,5 @@ class Ranking(NamedTuple):
     rejected: Mapping[str, int]
     missing: tuple[str, ...]
     eligible: frozenset[int] = frozenset()
+    nearest_miss: Candidate | None = None
+    """The best of what is eligible, when all of it is too unlikely to fit."""

@@ -118,9 +118,30 @@ _ENGLISH: Final = {
     "failed.expired": "No longer current: {whose}.",
     "failed.withdrawn": "No longer available: {whose}.",
     "failed.insufficient_data": "Too little is known: {whose} has nothing that could be compared.",
+    "failed.below_threshold": "It is too unlikely to fit.",
+    "failed.near_duplicate": "It says nearly the same as what stands higher in the list, and so is not shown again.",
+    "failed.per_organisation": "Its organisation already has as many items higher in the list as one may have.",
+    "failed.exposure": "It stands in many other lists, and gives way here to what fits nearly as well.",
     "rank.first": "It is the first of {of} that fit.",
     "rank.lower": "It is number {rank} of {of} that fit; most of the distance to the first is in {part}.",
     "rank.equal": "It is number {rank} of {of} that fit; the first scores the same.",
+    "rank.exposed": "It is number {rank} of {of} that fit; it stands in many other lists, and gives way to what fits "
+    "nearly as well.",
+    "nothing.insufficient_data": "Nothing is known of the asker that could be compared.",
+    "nothing.below_threshold": "What came nearest is too unlikely to fit, so nothing is suggested.",
+    "nothing.rejected": "A rule or a condition left out everything there is.",
+    "nothing.empty": "There is nothing to choose from.",
+    "cap.copies_of_others": "Texts of any organisation that say the same are shown once, with the others named under "
+    "`similar`; of edited copies at most {most} are shown.",
+    "cap.copies_of_one": "Texts of the same organisation that say the same are shown once, with the others named under "
+    "`similar`; of edited copies at most {most} are shown.",
+    "cap.per_organisation": "At most {most} items of one organisation are shown, unless the question sets another "
+    "number.",
+    "cap.exposure": "An item in the top {depth} of more than {percent}% of the others' latest lists gives way to those "
+    "whose score is nearly as good.",
+    "calibration.never": "This match kind was never calibrated.",
+    "calibration.encoder": "Its calibration was fitted for the encoder {fitted}, and {running} runs.",
+    "calibration.rules": "Its calibration was fitted for the rules {fitted}.",
     "band.strong": "A strong match",
     "band.possible": "A possible match",
     "band.weak": "A weak match",
@@ -204,9 +225,30 @@ _SPANISH: Final = {
     "failed.expired": "Fuera de plazo: {whose}.",
     "failed.withdrawn": "Ya no está disponible: {whose}.",
     "failed.insufficient_data": "Se sabe demasiado poco: {whose} no tiene nada que se pueda comparar.",
+    "failed.below_threshold": "Es demasiado improbable que encaje.",
+    "failed.near_duplicate": "Dice casi lo mismo que algo que está más arriba en la lista, y no se repite.",
+    "failed.per_organisation": "Su organización ya tiene más arriba en la lista tantas propuestas como caben de una.",
+    "failed.exposure": "Está en muchas otras listas, y aquí cede el paso a lo que encaja casi igual de bien.",
     "rank.first": "Es la primera de {of} opciones que encajan.",
     "rank.lower": "Es la número {rank} de {of} opciones que encajan; lo que más la separa de la primera es {part}.",
     "rank.equal": "Es la número {rank} de {of} opciones que encajan; la primera tiene la misma puntuación.",
+    "rank.exposed": "Es la número {rank} de {of} opciones que encajan; está en muchas otras listas, y cede el paso a "
+    "lo que encaja casi igual de bien.",
+    "nothing.insufficient_data": "De quien pregunta no se sabe nada que se pueda comparar.",
+    "nothing.below_threshold": "Es demasiado improbable que encaje lo más cercano, así que no se propone nada.",
+    "nothing.rejected": "Una regla o una condición ha dejado fuera todo lo que hay.",
+    "nothing.empty": "No hay nada entre lo que elegir.",
+    "cap.copies_of_others": "Los textos de cualquier organización que dicen lo mismo se muestran una vez, con los "
+    "demás nombrados en `similar`; de copias retocadas se muestran como mucho {most}.",
+    "cap.copies_of_one": "Los textos de una misma organización que dicen lo mismo se muestran una vez, con los demás "
+    "nombrados en `similar`; de copias retocadas se muestran como mucho {most}.",
+    "cap.per_organisation": "De una misma organización se muestran como mucho {most} propuestas, salvo que la pregunta "
+    "fije otro número.",
+    "cap.exposure": "Lo que está entre los {depth} primeros de más del {percent} % de las últimas listas de los demás "
+    "cede el paso a lo que tiene una puntuación casi igual de buena.",
+    "calibration.never": "Este tipo de emparejamiento nunca se ha calibrado.",
+    "calibration.encoder": "Su calibración se ajustó para el codificador {fitted}, y funciona {running}.",
+    "calibration.rules": "Su calibración se ajustó para las reglas {fitted}.",
     "band.strong": "Una coincidencia fuerte",
     "band.possible": "Una coincidencia posible",
     "band.weak": "Una coincidencia débil",
@@ -290,9 +332,30 @@ _PORTUGUESE: Final = {
     "failed.expired": "Fora de prazo: {whose}.",
     "failed.withdrawn": "Já não está disponível: {whose}.",
     "failed.insufficient_data": "Sabe-se demasiado pouco: {whose} não tem nada que se possa comparar.",
+    "failed.below_threshold": "É demasiado improvável que sirva.",
+    "failed.near_duplicate": "Diz quase o mesmo que algo que está mais acima na lista, e não se repete.",
+    "failed.per_organisation": "A sua organização já tem mais acima na lista tantas propostas como uma pode ter.",
+    "failed.exposure": "Está em muitas outras listas, e aqui cede o lugar ao que serve quase tão bem.",
     "rank.first": "É a primeira de {of} opções que servem.",
     "rank.lower": "É a número {rank} de {of} opções que servem; o que mais a separa da primeira é {part}.",
     "rank.equal": "É a número {rank} de {of} opções que servem; a primeira tem a mesma pontuação.",
+    "rank.exposed": "É a número {rank} de {of} opções que servem; está em muitas outras listas, e cede o lugar ao que "
+    "serve quase tão bem.",
+    "nothing.insufficient_data": "De quem pergunta não se sabe nada que se possa comparar.",
+    "nothing.below_threshold": "É demasiado improvável que o mais próximo sirva, por isso nada se propõe.",
+    "nothing.rejected": "Uma regra ou uma condição deixou de fora tudo o que há.",
+    "nothing.empty": "Não há nada por onde escolher.",
+    "cap.copies_of_others": "Os textos de qualquer organização que dizem o mesmo mostram-se uma vez, com os outros "
+    "nomeados em `similar`; de cópias retocadas mostram-se no máximo {most}.",
+    "cap.copies_of_one": "Os textos de uma mesma organização que dizem o mesmo mostram-se uma vez, com os outros "
+    "nomeados em `similar`; de cópias retocadas mostram-se no máximo {most}.",
+    "cap.per_organisation": "De uma mesma organização mostram-se no máximo {most} propostas, salvo se a pergunta "
+    "indicar outro número.",
+    "cap.exposure": "O que está entre os {depth} primeiros de mais de {percent} % das últimas listas dos outros cede o "
+    "lugar ao que tem uma pontuação quase tão boa.",
+    "calibration.never": "Este tipo de correspondência nunca foi calibrado.",
+    "calibration.encoder": "A sua calibração foi ajustada para o codificador {fitted}, e está em uso {running}.",
+    "calibration.rules": "A sua calibração foi ajustada para as regras {fitted}.",
     "band.strong": "Uma correspondência forte",
     "band.possible": "Uma correspondência possível",
     "band.weak": "Uma correspondência fraca",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from app import log
 from app.db.changes import Position
 from app.db.session import Database
+from app.matching.calibration import Calibration
 from app.matching.engine import propose, stand
 from app.matching.index import FaissIndex, VectorIndex
 from app.matching.kinds import MatchKind
@@ -38,18 +39,23 @@ class Projection:
         self._shelves: dict[str, Shelf] = {}
         self._position: Position | None = None
 
-    def propose(self, seen: Position, kind: MatchKind, query: Query, limit: int) -> tuple[Proposal, int]:
+    def propose(
+        self, seen: Position, kind: MatchKind, query: Query, limit: int, calibration: Calibration | None = None
+    ) -> tuple[Proposal, int]:
         """Return what the index proposes, at least as new as `seen`, and the number of the last change it knows."""
         with self._lock:
             position = self._catch_up(seen)
             shelf = self._shelf(kind.profile_kind(query.side.other))
-            return propose(shelf, kind, query, limit), position.seq
+            return propose(shelf, kind, query, limit, calibration), position.seq
 
-    def stand(self, seen: Position, kind: MatchKind, query: Query, pk: int) -> tuple[Standing | None, int]:
-        """Return the rank of one profile, None when it is not eligible, and the number of the last change known."""
+    def stand(
+        self, seen: Position, kind: MatchKind, query: Query, pk: int, calibration: Calibration | None = None
+    ) -> tuple[Standing | None, int]:
+        """Return where one profile stands, None when it is not eligible, and the number of the last change known."""
         with self._lock:
             position = self._catch_up(seen)
-            return stand(self._shelf(kind.profile_kind(query.side.other)), kind, query, pk), position.seq
+            shelf = self._shelf(kind.profile_kind(query.side.other))
+            return stand(shelf, kind, query, pk, calibration), position.seq
 
     def catch_up(self) -> int:
         """Bring the index to the database's present and return the number of its last change."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import Select, Text, and_, bindparam, func, select, type_coerce
+from sqlalchemy import Select, Text, and_, bindparam, case, func, select, type_coerce
 
 from app.db.changes import ORGANISATION, PROFILE, Position, changes_since, has_position, last_position
 from app.db.prepared import Prepared
@@ -323,6 +323,23 @@ class SuggestionRepository(Repository):
         """Keep a decision."""
         self.session.add(decision)
         self.session.flush()
+
+    def decisions(self, match_kind: str) -> list[tuple[int | None, int, bool]]:
+        """Return (key of who asked or None, key of the suggested profile, accepted) of the latest per pair.
+
+        What a mere text was suggested has nobody who asked, and each of it counts as a pair of its own.
+        """
+        latest = (
+            select(func.max(Decision.pk))
+            .where(Decision.match_kind == match_kind)
+            .group_by(Decision.asker_pk, Decision.profile_pk, case((Decision.asker_pk.is_(None), Decision.pk)))
+        )
+        rows = self.session.execute(
+            select(Decision.asker_pk, Decision.profile_pk, Decision.decision)
+            .where(Decision.pk.in_(latest))
+            .order_by(Decision.pk)
+        )
+        return [(asker, profile, decision == "accepted") for asker, profile, decision in rows]
 
     def declined(self, match_kind: str, asker_pk: int) -> frozenset[int]:
         """Return the profiles whose latest suggestion to this asker was declined."""

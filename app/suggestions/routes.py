@@ -13,18 +13,19 @@ from app.http import JsonAnswer, JsonRoute, in_query
 from app.matching.kinds import MATCH_KINDS, MatchKind
 from app.matching.types import Side
 from app.profiles.repository import ProfileRepository
+from app.suggestions.answers import describe
+from app.suggestions.kind_schemas import MatchKindAnswer
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.schemas import (
     AnswerLanguage,
     DecisionAnswer,
     DecisionInput,
-    MatchKindAnswer,
     PairAnswer,
     PairQuestion,
     SuggestionAnswer,
     SuggestionQuestion,
 )
-from app.suggestions.service import SuggestionService, describe, match_kind
+from app.suggestions.service import SuggestionService, match_kind
 from app.suggestions.why import WhyService
 from app.wall import Reference
 
@@ -44,15 +45,17 @@ def _service(state: State, session: Session) -> SuggestionService:
         state.embedder,
         state.projection,
         state.exposure,
+        state.calibrations,
     )
 
 
 @router.get("/match-kinds", dependencies=[Depends(require("suggestions:read"))])
 def list_match_kinds(
+    request: Request,
     language: Annotated[AnswerLanguage, Query(description="What the sentences are worded in.")] = "en",
 ) -> list[MatchKindAnswer]:
-    """Describe every match kind: sides, hard rules, features and weights."""
-    return [describe(kind, language) for _, kind in sorted(MATCH_KINDS.items())]
+    """Describe every match kind: sides, hard rules, features, weights, and what its probabilities rest on."""
+    return [describe(kind, request.app.state.calibrations, language) for _, kind in sorted(MATCH_KINDS.items())]
 
 
 @router.get(

@@ -53,6 +53,9 @@ class SuggestionFilters(Wall):
         return value
 
 
+MOST_SUGGESTIONS = 100
+"""The longest list that can be asked for."""
+
 AnswerLanguage = Literal["en", "es", "pt"]
 """The languages that explanations are worded in."""
 
@@ -76,6 +79,13 @@ class Question(Wall):
         "else English.",
     )
     filters: SuggestionFilters = SuggestionFilters()
+    max_per_organisation: Annotated[int, Field(ge=1, le=100, strict=True)] | None = Field(
+        default=None,
+        description="At most that many items of one organisation, whatever the limit. By default the match kind's own "
+        "number (`GET /match-kinds`), so that a list compares partners. Raise it where the conditions leave few "
+        "organisations, such as one region's priorities; 100 sets no cap. `rejected.per_organisation` says how many "
+        "it passed over.",
+    )
 
 
 class SuggestionQuestion(Question):
@@ -91,14 +101,7 @@ class SuggestionQuestion(Question):
         },
     )
 
-    limit: Annotated[int, Field(ge=1, le=100, strict=True)] = 10
-    max_per_organisation: Annotated[int, Field(ge=1, le=100, strict=True)] | None = Field(
-        default=None,
-        description="At most that many items of one organisation, whatever the limit. By default the match kind's own "
-        "number (`GET /match-kinds`), so that a list compares partners. Raise it where the conditions leave few "
-        "organisations, such as one region's priorities; 100 sets no cap. `rejected.per_organisation` says how many "
-        "it passed over.",
-    )
+    limit: Annotated[int, Field(ge=1, le=MOST_SUGGESTIONS, strict=True)] = 10
 
 
 class Status(StrEnum):
@@ -179,7 +182,7 @@ class ExplainedPair(Answer):
 
     profile: SuggestedProfile
     score: float
-    probability: float | None = Field(description="Null until this match kind is calibrated.")
+    probability: float | None = Field(description="That people would find it fits; null where it is not calibrated.")
     band: str
     band_words: str
     contributions: list[ContributionAnswer]
@@ -213,8 +216,17 @@ class SuggestionAnswer(Answer):
     answer_language: AnswerLanguage = Field(description="What the explanations are worded in.")
     missing: list[str] = Field(description="Facts about the asker that would have counted and are not known.")
     rejected: dict[str, int] = Field(
-        description="How many profiles each hard rule left out, and how many the caps of a fair list passed over "
-        "on the way to the last one shown: `near_duplicate`, `per_organisation`, `exposure`."
+        description="How many profiles each hard rule left out; how many the caps of a fair list passed over on the "
+        "way to the last one shown (`near_duplicate`, `per_organisation`, `exposure`); and, where the list goes down "
+        "to them, how many were too unlikely to fit (`below_threshold`)."
+    )
+    calibration: str | None = Field(
+        default=None, description="Version of the calibration; null where none applies, and /match-kinds says why."
+    )
+    reason: str | None = Field(default=None, description="Why there is no suggestion.")
+    nearest_miss: ExplainedPair | None = Field(
+        default=None,
+        description="What came nearest when all was too unlikely: no suggestion, and not kept with the run.",
     )
     items: list[SuggestionItem]
 
@@ -241,18 +253,22 @@ class FailedRule(Answer):
 
     kind: Literal["rule"]
     label: str = Field(
-        description="That of a hard rule of the match kind, or, before all of those, one of not_published, expired, "
-        "withdrawn, insufficient_data."
+        description="That of a hard rule of the match kind; before all of those one of not_published, expired, "
+        "withdrawn, insufficient_data; after them below_threshold or, of what is likely enough, that of the cap of a "
+        "fair list which passes it over: near_duplicate, per_organisation, exposure."
     )
     words: str
 
 
 class RankReason(Answer):
-    """The place of an eligible pair among all eligible ones."""
+    """The place of a pair in the list of suggestions, were it long enough."""
 
     kind: Literal["rank"]
-    rank: int = Field(description="From 1; by score, equal ones in the order in which they were stored.")
-    of: int = Field(description="How many profiles no rule rejects.")
+    rank: int = Field(
+        description="From 1. What stands beyond the first thousand has its place by score, less what was passed over "
+        "on the way there."
+    )
+    of: int = Field(description="How many profiles no rule rejects and are likely enough to fit; caps not counted.")
     low_part: str | None = Field(
         description="The contribution that lacks most against that of the first in rank; null for the first itself, "
         "and for one that lacks nothing against it."
@@ -267,7 +283,11 @@ class PairAnswer(Answer):
     side: Side = Field(alias="from")
     model: str = Field(description="Key of the encoder whose vectors were compared.")
     index_seq: int = Field(description="Number of the last change that the index had seen.")
+    exposure_seq: int = Field(
+        description="Number of the latest run of others from which it was counted who is shown often; 0 for none."
+    )
     rules_version: str = Field(description="Version of rules, features, weights and bands.")
+    calibration: str | None = Field(description="Version of the calibration; null where none applies.")
     answer_language: AnswerLanguage = Field(description="What the explanations are worded in.")
     missing: list[str] = Field(description="Facts about the asker that would have counted and are not known.")
     first_reason: Annotated[FailedRule | RankReason, Field(discriminator="kind")]
@@ -300,55 +320,3 @@ class DecisionAnswer(Answer):
     reason: str
     decided_by: str | None
     created_at: datetime
-
-
-class MatchKindFeature(Answer):
-    """A feature, its weight and what it measures."""
-
-    name: str
-    weight: float
-    sentence: str
-
-
-class MatchKindRule(Answer):
-    """A hard rule and what it demands."""
-
-    label: str
-    sentence: str
-
-
-class MatchKindBand(Answer):
-    """A band and the least score in it."""
-
-    name: str
-    words: str
-    least_score: float
-
-
-class MatchKindCap(Answer):
-    """A cap on lists, what it means, and its figures."""
-
-    label: str
-    sentence: str
-    figures: dict[str, float]
-
-
-class MatchKindFairness(Answer):
-    """What a list of seekers, and one of offers, may look like."""
-
-    seeker: list[MatchKindCap]
-    offer: list[MatchKindCap]
-
-
-class MatchKindAnswer(Answer):
-    """A match kind: its sides, hard rules, features and weights, and the caps on its lists."""
-
-    name: str
-    seeker: str
-    offer: str
-    risk_tier: str
-    rules_version: str
-    features: list[MatchKindFeature]
-    rules: list[MatchKindRule]
-    bands: list[MatchKindBand]
-    fairness: MatchKindFairness = Field(description="By the side that is suggested.")

@@ -1,57 +1,46 @@
 """Ask the engine, keep the answer, take the decision."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.accounts.principal import Principal
 from app.db.changes import Position
 from app.errors import Conflict, InvalidInput, NotFound
+from app.matching.calibration import Calibration, Calibrations
 from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
-from app.matching.engine import judge, total_rejected
+from app.matching.engine import (
+    BELOW_THRESHOLD,
+    explain,
+    judge,
+    known_weight,
+    rejecting_rule,
+    too_unlikely,
+    total_rejected,
+)
 from app.matching.kinds import MATCH_KINDS, MatchKind, RiskTier
-from app.matching.types import Candidate, Facets, Filters, Passages, Query, Quote, Ranking, Side
-from app.matching.words import say, spoken
-from app.profiles.composition import LABEL_RANKS
+from app.matching.types import Candidate, Facets, Passages, Query, Ranking, Side
+from app.matching.words import spoken
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
 from app.profiles.tables import Profile
-from app.suggestions.exposure import ExposureCounts
+from app.suggestions.answers import AnswerJson, explained, filters_of, kept, nothing_because, public_names
+from app.suggestions.exposure import Exposure, ExposureCounts
 from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.schemas import (
     DecisionAnswer,
     DecisionInput,
-    MatchKindAnswer,
     Question,
     Status,
-    SuggestionFilters,
     SuggestionQuestion,
 )
 from app.suggestions.tables import Decision
 from app.taxonomy.languages import detect_language, primary
 from app.taxonomy.names import name_of
-
-AnswerJson = dict[str, Any]
-"""Plain JSON: answers are many and large, and checking our own words again would cost more than the search."""
-
-PUBLIC_NAMES = {
-    "country": "country",
-    "nuts": "nuts_code",
-    "sectors": "ecosystems",
-    "languages": "languages",
-    "eqf_level": "eqf_level",
-    "period": "starts_on",
-    "dual_regimes": "dual_regime",
-    "skills": "skills",
-    "mobility": "mobility",
-    "regions_sought": "regions_sought",
-    "programme_type": "programme_type",
-}
-"""How the JSON calls the facets that can be missing."""
 
 
 def match_kind(name: str) -> MatchKind:
@@ -65,17 +54,19 @@ def match_kind(name: str) -> MatchKind:
     return kind
 
 
-def describe(kind: MatchKind, language: str) -> MatchKindAnswer:
-    """Return a match kind as JSON shows it, worded in `language`."""
-    return MatchKindAnswer(**kind.describe(language), rules_version=kind.rules_version())
-
-
 class Suggested(NamedTuple):
     """An answer as `SuggestionAnswer` describes it, and what is to be kept of it before it is sent."""
 
     answer: AnswerJson
     run: AnswerJson
     suggestions: list[AnswerJson]
+
+
+class Judged(NamedTuple):
+    """What the engine thinks of chosen profiles, and the weight of the facts that are known of the asker."""
+
+    candidates: tuple[Candidate, ...]
+    known: float
 
 
 class _At(NamedTuple):
@@ -97,7 +88,9 @@ class Asker:
     profile_pk: int | None = None
     excluded: frozenset[int] = frozenset()
 
-    def query(self, filters: SuggestionFilters, today: date | None = None) -> Query | None:
+    def query(
+        self, question: Question, today: date | None = None, often_shown: frozenset[int] = frozenset()
+    ) -> Query | None:
         """Return what the engine is asked, or None when there is nothing to compare."""
         if self.passages is None:
             return None
@@ -107,8 +100,10 @@ class Asker:
             self.passages,
             self.facets,
             today or date.today(),  # noqa: DTZ011 - validity ends by the local calendar
-            _filters(filters),
+            filters_of(question.filters),
             self.excluded,
+            max_per_organisation=question.max_per_organisation,
+            often_shown=often_shown,
             language=self.language,
             name=name_of,
         )
@@ -125,6 +120,7 @@ class SuggestionService:
         embedder: Embedder,
         projection: Projection,
         exposure: ExposureCounts,
+        calibrations: Calibrations,
     ) -> None:
         self._rows = rows
         self._profiles = profiles
@@ -132,6 +128,7 @@ class SuggestionService:
         self._embedder = embedder
         self._projection = projection
         self._exposure = exposure
+        self._calibrations = calibrations
 
     def suggest(
         self,
@@ -148,16 +145,40 @@ class SuggestionService:
         """
         asker = self.asker(kind, question)
         position = self._rows.last_position()
-        exposure = self._exposure.seen_by(asker.profile_pk, kind, asker.side, position)
-        query = asker.query(question.filters, today)
+        exposure = self.exposure(kind, asker, position)
+        query = asker.query(question, today, exposure.often_shown)
         if query is None:
             at = _At(self._projection.catch_up(), exposure.seq)
             ranking = Ranking((), {}, ("text",))
             return self._answer(kind, asker, ranking, at, principal, Status.INSUFFICIENT_DATA)
-        query = replace(query, max_per_organisation=question.max_per_organisation, often_shown=exposure.often_shown)
         ranking, seq = self.rank(kind, query, question.limit, position)
         status = Status.OK if ranking.candidates else Status.NO_MATCH
         return self._answer(kind, asker, ranking, _At(seq, exposure.seq), principal, status)
+
+    def exposure(self, kind: MatchKind, asker: Asker, position: Position) -> Exposure:
+        """Return who is shown too often to others than this asker, as the database was at `position`."""
+        return self._exposure.seen_by(asker.profile_pk, kind, asker.side, position)
+
+    def calibration(self, kind: MatchKind) -> Calibration | None:
+        """Return what the scores of this kind mean, or None where it is not calibrated."""
+        return self._calibrations.applied.get(kind.name)
+
+    def judged(
+        self, kind: MatchKind, question: SuggestionQuestion, pks: Sequence[int], *, today: date | None = None
+    ) -> Judged:
+        """Return what the engine thinks of these profiles for `question`, were no cap, threshold and decision there.
+
+        What a rule rejects is left out, and so is everything when there is nothing to compare. For calibration: the
+        scores that are shown and the scores that are fitted must come from one path. Raises as `suggest` does.
+        """
+        query = self.asker(kind, question).query(question, today)
+        if query is None:
+            return Judged((), 0.0)
+        query = replace(query, excluded=frozenset())
+        with_labels = query.filters.label_min is not None
+        documents = self._rows.documents(pks, self._embedder.model_key, with_labels=with_labels)
+        eligible = [document for document in documents if rejecting_rule(kind, query, document) is None]
+        return Judged(tuple([explain(kind, query, document) for document in eligible]), known_weight(kind, query))
 
     def run(self, run_id: str) -> AnswerJson:
         """Return a run as it was answered, less what was deleted since; raises `NotFound`.
@@ -172,7 +193,7 @@ class SuggestionService:
         similar = [id_ for item in items for id_ in item["similar"]]
         named = self._suggestions.named(similar) if similar else {}
         items = [{**item, "similar": [named[id_] for id_ in item["similar"] if id_ in named]} for item in items]
-        return {"run_id": run.id, **run.head, "items": items}
+        return {"run_id": run.id, **run.head, "nearest_miss": None, "items": items}
 
     def decide(self, suggestion_id: str, data: DecisionInput, principal: Principal) -> DecisionAnswer:
         """Keep a person's decision, in a write session.
@@ -214,19 +235,21 @@ class SuggestionService:
         Not only deeper: what was dropped may have held others back.
         """
         dropped: list[Mapping[str, int]] = []
+        calibration = self.calibration(kind)
         while True:
-            proposal, seq = self._projection.propose(position, kind, query, limit)
+            proposal, seq = self._projection.propose(position, kind, query, limit, calibration)
             proposed = (*proposal.pks, *proposal.similar)
             documents = self._rows.documents(
                 proposed, self._embedder.model_key, with_labels=query.filters.label_min is not None
             )
-            ranking = judge(kind, query, documents, limit)
-            dropped.append(ranking.rejected)
+            ranking = judge(kind, query, documents, limit, calibration)
+            dropped.append({label: count for label, count in ranking.rejected.items() if label != BELOW_THRESHOLD})
             absent = query.absent.union(proposed) - ranking.eligible
             if len(absent) == len(query.absent):
                 break
             query = replace(query, absent=absent)
-        counted = total_rejected(proposal.rejected, proposal.held, *dropped)
+        below = too_unlikely(proposal, ranking, limit) if calibration is not None else {}
+        counted = total_rejected(proposal.rejected, proposal.held, below, *dropped)
         return ranking._replace(rejected=counted), seq
 
     def asker(self, kind: MatchKind, question: Question) -> Asker:
@@ -280,9 +303,10 @@ class SuggestionService:
     ) -> Suggested:
         run_id = str(uuid.uuid4())
         items = [
-            {"suggestion_id": f"{run_id}-{rank}", "rank": rank, **explained(found, asker.language)}
+            {"suggestion_id": f"{run_id}-{rank}", "rank": rank, **explained(kind, found, asker.language)}
             for rank, found in enumerate(ranking.candidates, start=1)
         ]
+        calibration = self.calibration(kind)
         head: AnswerJson = {
             "match_kind": kind.name,
             "from": asker.side.value,
@@ -294,6 +318,8 @@ class SuggestionService:
             "answer_language": asker.language,
             "missing": public_names(ranking.missing),
             "rejected": dict(ranking.rejected),
+            "calibration": calibration.version if calibration else None,
+            "reason": nothing_because(status, ranking, asker.language),
         }
         run = {
             "id": run_id,
@@ -304,71 +330,9 @@ class SuggestionService:
             "head": head,
         }
         suggestions = [
-            {"rank": item["rank"], "profile_pk": found.document.pk, "item": _kept(item)}
+            {"rank": item["rank"], "profile_pk": found.document.pk, "item": kept(item)}
             for item, found in zip(items, ranking.candidates, strict=True)
         ]
-        return Suggested({"run_id": run_id, **head, "items": items}, run, suggestions)
-
-
-def _kept(item: AnswerJson) -> AnswerJson:
-    """Return what is kept of an item: of others than the one suggested the ids only, so that nothing outlives them."""
-    return {**item, "similar": [other["id"] for other in item["similar"]]}
-
-
-def public_names(facets: Iterable[str]) -> list[str]:
-    """Return how the JSON calls those facets, in order."""
-    return sorted(PUBLIC_NAMES.get(name, name) for name in facets)
-
-
-def explained(found: Candidate, language: str) -> AnswerJson:
-    """Return a judged profile as `ExplainedPair` describes it."""
-    change = found.change
-    return {
-        "profile": found.document.extra,
-        "score": found.score,
-        "probability": found.probability,
-        "band": found.band,
-        "band_words": say(f"band.{found.band}", language),
-        "contributions": [
-            {
-                "feature": part.feature,
-                "value": part.value,
-                "weight": part.weight,
-                "contribution": part.contribution,
-                "words": part.words,
-            }
-            for part in found.contributions
-        ],
-        "evidence": [
-            {"similarity": pair.similarity, "seeker": _quote(pair.seeker), "offer": _quote(pair.offer)}
-            for pair in found.evidence
-        ],
-        "similar": [{name: other.extra[name] for name in ("id", "title", "organisation")} for other in found.similar],
-        "raise_score": change
-        and {
-            "feature": change.feature,
-            "field": PUBLIC_NAMES.get(change.facet, change.facet),
-            "side": change.side.value,
-            "gain": change.gain,
-            "words": change.words,
-        },
-    }
-
-
-def _quote(quote: Quote) -> AnswerJson:
-    return {"text": quote.text, "start": quote.start, "end": quote.end}
-
-
-def _filters(given: SuggestionFilters) -> Filters:
-    languages = {code for tag in given.languages if (code := primary(tag)) is not None}
-    return Filters(
-        frozenset(given.countries),
-        tuple(given.nuts),
-        frozenset(given.sectors),
-        frozenset(languages),
-        frozenset(given.eqf_levels),
-        LABEL_RANKS[given.label_min] if given.label_min else None,
-        given.valid_on,
-        given.starts_on,
-        given.ends_on,
-    )
+        # Not kept: nobody was suggested, and a run outlives the profiles that it does not point to.
+        miss = ranking.nearest_miss and explained(kind, ranking.nearest_miss, asker.language)
+        return Suggested({"run_id": run_id, **head, "nearest_miss": miss, "items": items}, run, suggestions)

@@ -1,19 +1,24 @@
-"""Why a pair is suggested where it is, or why not: the first rule that failed, or the rank and the part that lacks."""
+"""Why a pair is suggested where it is, or why not: the first rule that failed, or the rank and the part that lacks.
+
+The first reason is what POST /suggestions would do with the pair: a list holds exactly those that have a rank.
+"""
 
 from datetime import date
 
+from app.db.changes import Position
 from app.errors import Conflict, InvalidInput
-from app.matching.engine import explain, missing_facts, rejecting_rule
+from app.matching.engine import BELOW_THRESHOLD, explain, missing_facts, rejecting_rule
 from app.matching.kinds import MatchKind
-from app.matching.types import Candidate, Document, Query, Side, Standing
+from app.matching.types import Candidate, Query, Side
 from app.matching.words import say
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
 from app.profiles.tables import Profile
+from app.suggestions.answers import AnswerJson, explained, public_names
 from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository
-from app.suggestions.schemas import PairQuestion
-from app.suggestions.service import AnswerJson, Asker, SuggestionService, explained, public_names
+from app.suggestions.schemas import MOST_SUGGESTIONS, PairQuestion
+from app.suggestions.service import Asker, SuggestionService
 
 _GONE = {ProfileState.EXPIRED: "expired", ProfileState.WITHDRAWN: "withdrawn"}
 
@@ -45,22 +50,27 @@ class WhyService:
         other = self._other(kind, question, asker)
         found = self._rows.documents([other.pk], self._model_key, with_labels=True, in_any_state=True)
         document = found[0] if found else None
-        query = asker.query(question.filters, today)
-        candidate = explain(kind, query, document) if query is not None and document is not None else None
+        position = self._rows.last_position()
+        exposure = self._suggestions.exposure(kind, asker, position)
+        calibration = self._suggestions.calibration(kind)
+        query = asker.query(question, today, exposure.often_shown)
+        candidate = explain(kind, query, document, calibration) if query is not None and document is not None else None
         reason = self._state(own, other, asker, candidate)
         seq: int | None = None
-        if reason is None and query is not None and document is not None and candidate is not None:
-            reason, seq = self._judged(kind, query, document, candidate)
+        if reason is None and query is not None and candidate is not None:
+            reason, seq = self._judged(kind, query, candidate, position)
         return {
             "match_kind": kind.name,
             "from": asker.side.value,
             "model": self._model_key,
             "index_seq": self._projection.catch_up() if seq is None else seq,
+            "exposure_seq": exposure.seq,
             "rules_version": kind.rules_version(),
+            "calibration": calibration.version if calibration else None,
             "answer_language": asker.language,
             "missing": ["text"] if query is None else public_names(missing_facts(kind, query)),
             "first_reason": reason,
-            "item": candidate and explained(candidate, asker.language),
+            "item": candidate and explained(kind, candidate, asker.language),
         }
 
     def _asker(self, kind: MatchKind, question: PairQuestion) -> tuple[Profile | None, Asker]:
@@ -100,18 +110,26 @@ class WhyService:
         return None
 
     def _judged(
-        self, kind: MatchKind, query: Query, document: Document, candidate: Candidate
+        self, kind: MatchKind, query: Query, candidate: Candidate, position: Position
     ) -> tuple[AnswerJson, int | None]:
         """Return the first reason of a pair that can be compared, and the number of the last change it rests on."""
+        document, calibration = candidate.document, self._suggestions.calibration(kind)
         label = rejecting_rule(kind, query, document)
         if label is not None:
             return _failed(label, query.language), None
-        standing, seq = self._projection.stand(self._rows.last_position(), kind, query, document.pk)
+        if calibration is not None and (candidate.probability or 0.0) < calibration.threshold:
+            return _failed(BELOW_THRESHOLD, query.language), None
+        standing, seq = self._projection.stand(position, kind, query, document.pk, calibration)
         if standing is None:
             raise Conflict("one of the two changed meanwhile: ask again")
-        ranking, _ = self._suggestions.rank(kind, query, 1, self._rows.last_position())
+        ranking, _ = self._suggestions.rank(kind, query, MOST_SUGGESTIONS, position)
+        # The list itself has the last word: at the edge of a decimal the index may round the other way.
+        listed = {found.document.pk: rank for rank, found in enumerate(ranking.candidates, start=1)}
+        rank = listed.get(document.pk, standing.rank)
+        if rank is None:
+            return _failed(str(standing.cap), query.language), seq
         top = ranking.candidates[0] if ranking.candidates else candidate
-        return _ranked(standing, candidate, top, query.language), seq
+        return _ranked(rank, standing.of, candidate, top, query.language), seq
 
 
 def _failed(label: str, language: str, side: Side | None = None) -> AnswerJson:
@@ -119,17 +137,19 @@ def _failed(label: str, language: str, side: Side | None = None) -> AnswerJson:
     return {"kind": "rule", "label": label, "words": say(f"failed.{label}", language, whose=whose)}
 
 
-def _ranked(standing: Standing, candidate: Candidate, top: Candidate, language: str) -> AnswerJson:
+def _ranked(rank: int, of: int, candidate: Candidate, top: Candidate, language: str) -> AnswerJson:
     """Return a rank, and the part of the score that lacks most against the first in rank."""
-    rank, of = standing
     lacking = [
         (best.contribution - own.contribution, own.feature)
         for own, best in zip(candidate.contributions, top.contributions, strict=True)
     ]
     most, feature = max(lacking, key=lambda entry: entry[0])
-    low_part = feature if rank > 1 and most > 0 else None
+    exposed = candidate.score > top.score
+    low_part = feature if rank > 1 and most > 0 and not exposed else None
     if low_part is not None:
         words = say("rank.lower", language, rank=rank, of=of, part=say(f"part.{low_part}", language))
+    elif rank > 1 and exposed:
+        words = say("rank.exposed", language, rank=rank, of=of)
     else:
         words = say("rank.first" if rank == 1 else "rank.equal", language, rank=rank, of=of)
     return {"kind": "rank", "rank": rank, "of": of, "low_part": low_part, "words": words}

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.matching.documents import passage_weights
 from app.matching.engine import judge, missing_facts, propose, total_rejected
 from app.matching.filters import PairRule
 from app.matching.index import ExactIndex, FaissIndex
 from app.matching.kinds import MATCH_KINDS, MatchKind
 from app.matching.shelf import Shelf
-from app.matching.types import Document, Filters, Passages, Side
+from app.matching.types import Document, Filters, Matrix, Passages, Side
 from tests.matching.contracts import DIM, grid, sphere
 from tests.matching.worlds import (
     LANGUAGES,
@@ -278,14 +279,20 @@ def test_a_shelf_forgets_what_was_replaced_or_removed(seed: int, steps: list[tup
     assert (proposal.eligible, dict(proposal.rejected)) == (len(expected), rejected)
 
 
+def whole(spans: tuple[tuple[int, int] | None, ...], vectors: Matrix) -> Passages:
+    """Return passages with the vector of the document that they are."""
+    total = passage_weights(spans) @ vectors
+    return Passages(spans, vectors, (total / np.linalg.norm(total)).astype(np.float32))
+
+
 def test_evidence_quotes_the_nearest_passages_and_each_of_theirs_once() -> None:
     axes = np.eye(DIM, dtype=np.float32)
-    theirs = Passages(((0, 3), (4, 7), (8, 11), None, (12, 15)), axes[[0, 1, 2, 3, 4]], axes[0])
-    mine = Passages((None, (0, 2), (3, 5)), np.stack([axes[3], axes[1], 0.8 * axes[0] + 0.6 * axes[2]]), axes[1])
+    theirs = whole(((0, 3), (4, 7), (8, 11), None, (12, 15)), axes[[0, 1, 2, 3, 4]])
+    mine = whole(((0, 2), (3, 5)), np.stack([axes[1], 0.8 * axes[0] + 0.6 * axes[2]]))
     found = Document(1, "aaa bbb ccc ddd", {}, theirs)
     kind = KINDS["cluster-region"]
     for side in Side:
-        question = replace(query(axes[1], side=side), text="mm nn", passages=mine)
+        question = replace(query(mine.vector, side=side), text="mm nn", passages=mine)
         evidence = judge(kind, question, [found], 1).candidates[0].evidence
         pairs = [(e.similarity, e.seeker.text, e.offer.text) for e in evidence]
         own = [(1.0, "mm", "bbb"), (0.8, "nn", "aaa"), (0.6, "nn", "ccc")]

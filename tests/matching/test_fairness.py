@@ -10,8 +10,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.matching.engine import judge, propose
-from app.matching.fairness import MAX_SIMILAR, Copies, ExposurePolicy, FairList, Fairness, fair_list
+from app.matching.calibration import Calibration, Curve
+from app.matching.engine import judge, propose, too_unlikely
+from app.matching.fairness import (
+    LONGEST_WALK,
+    MAX_SIMILAR,
+    Copies,
+    ExposurePolicy,
+    FairList,
+    Fairness,
+    Fate,
+    fair_list,
+    fate,
+)
 from app.matching.kinds import MATCH_KINDS, MatchKind, ProfileKind
 from app.matching.types import Document, Matrix, Side
 from tests.matching.contracts import DIM, grid
@@ -180,6 +191,51 @@ def test_below_the_floor_nobody_is_walked(world: Given, policy: Fairness, limit:
         assert part == whole
 
 
+@SLOW
+@given(world=worlds(), policy=fairness)
+def test_each_one_has_its_fate(world: Given, policy: Fairness) -> None:
+    shown, _ = naive(world, policy, 100)
+    usual, _ = naive(world._replace(often=frozenset()), policy, 100)
+    for place in range(len(world.keys)):
+        rank, cap = fate(
+            policy,
+            np.array(world.keys, dtype=np.int64),
+            np.array(world.scores, dtype=np.float64),
+            lambda places: [world.owners[place] for place in places],
+            lambda places: world.vectors[places],
+            place,
+            often_shown=world.often,
+        )
+        if place in shown:
+            assert (rank, cap) == (shown.index(place) + 1, None)
+        elif place in usual:
+            assert (rank, cap) == (None, "exposure")
+        else:
+            before = shown if not shown else [other for other in shown if _before(world, policy, other, place)]
+            assert (rank, cap) == (None, allowed(world, policy, before, place))
+
+
+def _before(world: Given, policy: Fairness, one: int, other: int) -> bool:
+    order = ranked(world, policy)
+    return order.index(one) < order.index(other)
+
+
+def test_who_stands_beyond_the_longest_walk_has_the_rank_of_their_score() -> None:
+    count = LONGEST_WALK + 50
+    keys, scores = np.arange(count), np.linspace(0.9, 0.1, count)
+    owners = ["one"] * 10 + list(range(count - 10))
+    vectors = np.zeros((count, 4), dtype=np.float32)
+
+    def stands(place: int) -> Fate:
+        policy = Fairness(max_per_organisation=3)
+        return fate(policy, keys, scores, lambda places: [owners[p] for p in places], lambda p: vectors[p], place)
+
+    assert stands(2) == Fate(3, None)
+    assert stands(9) == Fate(None, "per_organisation")
+    assert stands(10) == Fate(4, None)
+    assert stands(count - 1) == Fate(count - 7, None)
+
+
 @pytest.mark.parametrize("name", ["of others", "of the same"])
 def test_the_only_good_match_is_never_lost_to_exposure(name: str) -> None:
     often = frozenset({7})
@@ -208,34 +264,47 @@ def copied(rng: np.random.Generator, count: int) -> list[Document]:
     policy=fairness,
     own=st.none() | st.integers(1, 3),
     count=st.sampled_from((5, 150, 400)),
+    least=st.none() | st.sampled_from((-1.0, 0.0, 0.15, 0.35, 0.55, 0.75, 0.95)),
 )
 def test_index_and_database_show_the_same_list(
-    seed: int, side: Side, policy: Fairness, own: int | None, count: int
+    seed: int, side: Side, policy: Fairness, own: int | None, count: int, least: float | None
 ) -> None:
+    """Also when whoever scores less than `least` is below the threshold."""
     rng = np.random.default_rng(seed)
     documents = copied(rng, count)
     kind = replace(MATCH_KINDS["cluster-region"], fair_seekers=policy, fair_offers=policy)
     often = frozenset(int(pk) for pk in rng.integers(1, count + 1, count // 4))
     question = query(grid(rng, 1)[0], {}, side, max_per_organisation=own, often_shown=often)
-    ranking, _ = brute_force(kind, question, documents)
+    everyone, _ = brute_force(kind, question, documents)
+    ranking = [(score, pk) for score, pk in everyone if least is None or score >= least]
+    curve = (
+        Curve("isotonic", "score", ((-2.0, least - 1e-5, least - 1e-6, 2.0), (0.1, 0.1, 0.9, 0.9))) if least else None
+    )
+    calibration = curve and Calibration("cluster-region", "m", "1", curve, 0.5)
     by_key = {found.pk: found for found in documents}
     world = Given(
         [pk for _, pk in ranking],
         [score for score, _ in ranking],
         [by_key[pk].facets["organisation"] for _, pk in ranking],
-        np.stack([by_key[pk].passages.vector for _, pk in ranking]),
+        np.array([by_key[pk].passages.vector for _, pk in ranking]).reshape(-1, DIM),
         often,
     )
+    miss = everyone[0][1] if everyone and not ranking else None
     for limit in (1, 10, 30):
         shown, held = naive(world, policy.with_most(own), limit)
         expected = [world.keys[place] for place in shown]
-        proposal = propose(shelf_of(documents), kind, question, limit)
-        assert list(proposal.pks) == expected
+        proposal = propose(shelf_of(documents), kind, question, limit, calibration)
+        assert list(proposal.pks) == (expected if miss is None else [miss])
         assert {label: count for label, count in proposal.held.items() if label != "exposure"} == held
-        whole = judge(kind, question, documents, limit)
+        whole = judge(kind, question, documents, limit, calibration)
         assert [found.document.pk for found in whole.candidates] == expected
+        below = len(everyone) - len(ranking) if len(expected) < limit else 0
+        assert dict(whole.rejected) == ({"below_threshold": below} if below else {})
+        assert too_unlikely(proposal, whole, limit) == whole.rejected
+        assert (whole.nearest_miss.document.pk if whole.nearest_miss else None) == miss
         read = [by_key[pk] for pk in (*proposal.pks, *proposal.similar)]
-        again = judge(kind, question, read, limit)
+        again = judge(kind, question, read, limit, calibration)
+        assert again.nearest_miss == whole.nearest_miss
         assert [found.document.pk for found in again.candidates] == expected
         assert [found.similar for found in again.candidates] == [found.similar for found in whole.candidates]
         assert again.eligible == {found.pk for found in read}

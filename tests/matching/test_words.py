@@ -10,12 +10,16 @@ import pytest
 
 import app
 from app.matching import words as module
+from app.matching.calibration import BANDS
+from app.matching.engine import BELOW_THRESHOLD
+from app.matching.fairness import EXPOSURE, NEAR_DUPLICATE, PER_ORGANISATION
 from app.matching.kinds import MATCH_KINDS
 from app.matching.types import Side
 from app.matching.words import LANGUAGES, MESSAGES, say
 from app.taxonomy import names
 
 STATES = {"not_published", "expired", "withdrawn", "insufficient_data"}
+LEFT_OUT = {BELOW_THRESHOLD, NEAR_DUPLICATE, PER_ORGANISATION, EXPOSURE}
 
 
 def places(message: str) -> set[str]:
@@ -58,7 +62,9 @@ def test_whatever_a_kind_is_made_of_has_its_words(name: str, language: str) -> N
     for rule in kind.rules:
         assert say(f"rule.{rule.label}", language)
         assert say(f"failed.{rule.label}", language)
-    for band, _ in kind.bands:
+    for label in LEFT_OUT:
+        assert say(f"failed.{label}", language)
+    for band, _ in (*kind.bands, *BANDS):
         assert say(f"band.{band}", language)
 
 
@@ -74,7 +80,7 @@ def test_nothing_stands_there_that_is_never_said() -> None:
     made = {f"{prefix}.{feature.name}" for feature in features for prefix in ("feature", "part")}
     made |= {f"fact.{feature.facet(side)}" for feature in features for side in Side}
     made |= {f"{prefix}.{rule.label}" for kind in kinds for rule in kind.rules for prefix in ("rule", "failed")}
-    made |= {f"failed.{state}" for state in STATES} | {f"side.{side}" for side in Side}
+    made |= {f"failed.{state}" for state in STATES | LEFT_OUT} | {f"side.{side}" for side in Side}
     made |= {f"band.{band}" for kind in kinds for band, _ in kind.bands}
     endings = {"similarity": ("same", "close", "some", "little"), "sought": ("yes", "no"), "raise": ("fact", "skill")}
     endings["skills"] = ("all", "some", "none")

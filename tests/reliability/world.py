@@ -17,6 +17,7 @@ from app.jobs.repository import JobRepository
 from app.jobs.runner import JobRunner
 from app.jobs.schemas import JobState
 from app.jobs.service import JobService
+from app.matching.calibration import NONE
 from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
 from app.matching.engine import judge
@@ -197,6 +198,7 @@ class World:
                 self.embedder,
                 projection,
                 ExposureCounts(self.database),
+                NONE,
             )
             # The search is judged here; what the caps leave of a ranking is judged in tests/matching/test_fairness.py.
             kind = uncapped(kind)

@@ -50,8 +50,8 @@ def test_an_answer_says_everything_it_depends_on(house: Service) -> None:
     answer = suggest(house, "cluster-region", text=CARS, language="en", limit=5)
     kinds = {kind["name"]: kind for kind in read(house, "/match-kinds")}
     assert answer.keys() == {
-        "run_id", "match_kind", "from", "status", "model", "index_seq", "rules_version", "answer_language",
-        "missing", "rejected", "items",
+        "run_id", "match_kind", "from", "status", "model", "index_seq", "exposure_seq", "rules_version",
+        "answer_language", "missing", "rejected", "calibration", "reason", "nearest_miss", "items",
     }  # fmt: skip
     assert (answer["match_kind"], answer["from"], answer["status"]) == ("cluster-region", "seeker", "ok")
     assert answer["model"] == "hash@1/384"
@@ -59,6 +59,9 @@ def test_an_answer_says_everything_it_depends_on(house: Service) -> None:
     assert answer["index_seq"] >= 2
     assert answer["missing"] == ["ecosystems", "nuts_code", "regions_sought"]
     assert answer["rejected"] == {}
+    assert (answer["calibration"], answer["reason"], answer["nearest_miss"]) == (None, None, None)
+    assert kinds["cluster-region"]["calibration"] is None
+    assert "never" in kinds["cluster-region"]["not_calibrated"]
     assert [item["rank"] for item in answer["items"]] == [1, 2]
     first = answer["items"][0]
     assert first["suggestion_id"].startswith(answer["run_id"])
@@ -250,8 +253,10 @@ def test_a_person_is_not_described_by_text(house: Service) -> None:
 
 def test_a_run_reads_as_it_was_answered(house: Service) -> None:
     asker = add_profile(house, pitch("k"))
-    shown = [add_profile(house, priority("r", title=f"Priority {number}")) for number in range(3)]
+    owners = [add_organisation(house, "region") for _ in range(3)]
+    shown = [add_profile(house, priority(owner, title=f"Priority {number}")) for number, owner in enumerate(owners)]
     answer = suggest(house, "cluster-region", profile_id=asker, filters={"countries": ["ES"]})
+    assert len(ids(answer)) == 3
     change(house, f"/profiles/{shown[0]}", {"title": "Renamed", "text": "All is new."})
     change(house, f"/profiles/{shown[1]}", {"state": "withdrawn"})
     assert read(house, f"/suggestions/runs/{answer['run_id']}") == answer

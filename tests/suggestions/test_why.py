@@ -63,7 +63,8 @@ def label(answer: dict[str, Any]) -> str:
 def test_ranks_are_those_of_the_suggestions(house: Service) -> None:
     asker = add_profile(house, pitch("k", ecosystems=["digital"]))
     for number in range(7):
-        add_profile(house, priority("r", title=f"Priority {number}", ecosystems=["digital"] if number % 2 else []))
+        owner = add_organisation(house, "region", nuts_code="ES61")
+        add_profile(house, priority(owner, title=f"Priority {number}", ecosystems=["digital"] if number % 2 else []))
     answer = suggest(house, "cluster-region", profile_id=asker)
     assert len(answer["items"]) == 7
     for item in answer["items"]:
@@ -88,7 +89,7 @@ def test_ranks_are_those_of_the_suggestions(house: Service) -> None:
 
 def test_equal_scores_rank_in_the_order_in_which_they_were_stored(house: Service) -> None:
     asker = add_profile(house, pitch("k"))
-    made = [add_profile(house, priority("r")) for _ in range(4)]
+    made = [add_profile(house, priority(add_organisation(house, "region"))) for _ in range(4)]
     found = [why(house, "cluster-region", asker, other)["first_reason"] for other in made]
     assert [reason["rank"] for reason in found] == [1, 2, 3, 4]
     assert {reason["low_part"] for reason in found} == {None}

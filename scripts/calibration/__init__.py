@@ -1,0 +1,1 @@
+"""What `scripts/calibrate.py` is made of."""
