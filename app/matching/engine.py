@@ -84,8 +84,7 @@ def propose(
         complete = len(found) >= len(rows)
         scores = _weigh(kind, query, shelf.table, found, similarities)[1]
         bound = -np.inf if complete else _bound(kind, query, similarities)
-        # What is too unlikely by a hair is proposed: the database's vectors decide.
-        likely = np.flatnonzero(scale.likely(scores + _STEP))
+        likely = np.flatnonzero(scale.likely(scores))
         enough = complete or not scale.likely(np.array([bound + _STEP]))[0]
         listed = fair_list(
             fairness,
@@ -102,7 +101,12 @@ def propose(
         depth *= DEEPER
     pks = shelf.table.pks[found]
     shown, similar = ([int(pk) for pk in pks[likely[list(places)]]] for places in (listed.shown, listed.all_similar()))
-    if len(found) and not len(likely):
+    if not listed.full:
+        # What is too unlikely by a hair is proposed as well: the database's vectors decide.
+        doubtful = scale.likely(scores + _STEP)
+        doubtful[likely] = False
+        shown += pks[doubtful][:limit].tolist()
+    if len(found) and not shown:
         shown = [int(pks[_best(pks, scores)])]
     whole = complete and listed.walked >= len(rows)
     return Proposal(tuple(shown), len(rows), rejected, whole, tuple(similar), listed.held)
