@@ -157,7 +157,9 @@ class SuggestionItem(Answer):
     band: str
     contributions: list[ContributionAnswer]
     evidence: list[EvidenceAnswer]
-    similar: list[SimilarProfile] = Field(description="What was collapsed into this suggestion, the first five.")
+    similar: list[SimilarProfile] = Field(
+        description="The first five of what was collapsed into it on the way to the last one shown."
+    )
 
 
 class SuggestionAnswer(Answer):

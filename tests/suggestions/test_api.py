@@ -50,7 +50,8 @@ def test_an_answer_says_everything_it_depends_on(house: Service) -> None:
     answer = suggest(house, "cluster-region", text=CARS, language="en", limit=5)
     kinds = {kind["name"]: kind for kind in read(house, "/match-kinds")}
     assert answer.keys() == {
-        "run_id", "match_kind", "from", "status", "model", "index_seq", "rules_version", "missing", "rejected", "items",
+        "run_id", "match_kind", "from", "status", "model", "index_seq", "exposure_seq", "rules_version", "missing",
+        "rejected", "items",
     }  # fmt: skip
     assert (answer["match_kind"], answer["from"], answer["status"]) == ("cluster-region", "seeker", "ok")
     assert answer["model"] == "hash@1/384"
@@ -249,7 +250,8 @@ def test_a_person_is_not_described_by_text(house: Service) -> None:
 
 def test_a_run_reads_as_it_was_answered(house: Service) -> None:
     asker = add_profile(house, pitch("k"))
-    shown = [add_profile(house, priority("r", title=f"Priority {number}")) for number in range(3)]
+    owners = [add_organisation(house, "region") for _ in range(3)]
+    shown = [add_profile(house, priority(owner)) for owner in owners]
     answer = suggest(house, "cluster-region", profile_id=asker, filters={"countries": ["ES"]})
     change(house, f"/profiles/{shown[0]}", {"title": "Renamed", "text": "All is new."})
     change(house, f"/profiles/{shown[1]}", {"state": "withdrawn"})
