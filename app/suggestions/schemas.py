@@ -187,7 +187,9 @@ class ExplainedPair(Answer):
     band_words: str
     contributions: list[ContributionAnswer]
     evidence: list[EvidenceAnswer]
-    similar: list[SimilarProfile] = Field(description="What was collapsed into this suggestion, the first five.")
+    similar: list[SimilarProfile] = Field(
+        description="The first five of what was collapsed into it on the way to the last one shown."
+    )
     raise_score: ChangeAnswer | None = Field(
         description="Null when nothing is known that the asker could add and no skill is missing."
     )

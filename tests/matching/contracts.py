@@ -108,6 +108,14 @@ class VectorIndexContract:
         for mine, theirs in zip(parts.search(query, rows, 50), whole.search(query, rows, 50), strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
+    def test_it_gives_back_the_vectors_of_any_rows(self) -> None:
+        vectors = sphere(np.random.default_rng(4), 20)
+        index = self.filled(vectors)
+        for rows in ([], [7], [19, 0, 7, 7]):
+            found = index.vectors(np.array(rows, dtype=np.int64))
+            assert found.shape == (len(rows), DIM)
+            np.testing.assert_array_equal(found, vectors[rows])
+
     def test_the_same_question_has_the_same_answer(self) -> None:
         rng = np.random.default_rng(2)
         vectors, query = grid(rng, 500), grid(rng, 1)[0]

@@ -328,7 +328,7 @@ def test_a_person_neither_stands_for_another_nor_waits_behind_a_schoolmate(kind:
 def test_what_is_described_is_what_counts() -> None:
     described: dict[str, Any] = MATCH_KINDS["cluster-region"].describe()["fairness"]
     caps = {side: {cap["label"]: cap["figures"] for cap in found} for side, found in described.items()}
-    assert caps["seeker"]["near_duplicate"] == {"near_duplicate": 0.95, "clone": 0.82, "max_clones": 2}
+    assert caps["seeker"]["near_duplicate"] == {"near_duplicate": 0.97, "clone": 0.8, "max_clones": 2}
     assert caps["offer"]["per_organisation"] == {"max_per_organisation": 3}
     assert caps["seeker"]["exposure"] == {"share": 0.5, "margin": 0.02, "least_askers": 20}
     assert "of any organisation" in described["seeker"][0]["sentence"]
