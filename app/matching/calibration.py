@@ -32,7 +32,7 @@ EDGE: Final = 0.005
 """No pair is certain: probabilities stay this far from 0 and 1 (and log loss finite)."""
 
 BANDS: Final = (("strong", 0.75), ("possible", 0.5), ("weak", 0.0))
-"""The words for a probability, with the least one of each."""
+"""The words for a probability, with the least one of each, where a file is made by hand."""
 
 
 class CalibrationError(Exception):

@@ -25,6 +25,9 @@ from calibration.labelled import FITS, Labelled, Seeker
 TODAY = date(2026, 11, 27)
 """The day on which the pairs were read: what is valid must not depend on when the script runs."""
 
+SHOWN = 3
+"""So many of an unrelated query's best count as pairs that do not fit."""
+
 WHOLE = 100
 """The longest list that the API gives."""
 
@@ -86,9 +89,12 @@ class Asker:
         asked = Asked(seeker, text, judged.known, related=any(grade >= FITS for grade in offers.values()))
         for found in sorted(judged.candidates, key=lambda found: refs[found.document.pk]):
             asked.pairs.append(Pair(found.score, offers[refs[found.document.pk]] >= FITS))
-        asked.rejected = len(offers) - len(asked.pairs)
+        asked.rejected = len(offers) - len(judged.candidates)
         items = service.suggest(kind, question, self._principal, today=TODAY).answer["items"]
         asked.top = max((item["score"] for item in items), default=None)
+        if not asked.related:
+            # Nothing fits this query, so its best do not: and they, not the pairs drawn, are what would be shown.
+            asked.pairs += [Pair(item["score"], fits=False) for item in items[:SHOWN]]
         return asked
 
     def answered(

@@ -109,11 +109,18 @@ def fit(
         rules_version=kind.rules_version(),
         curve=curve,
         threshold=cut.threshold,
+        bands=_bands(cut.threshold),
         figures=figures,
         made_on=made_on,
         labelled=f"scripts/labelled/{labelled.name}",
         labelled_sha256=labelled.sha256,
     )
+
+
+def _bands(threshold: float) -> tuple[tuple[str, float], ...]:
+    """Return three bands of one width between the threshold and certainty; what lies below it is weak."""
+    third = (1 - threshold) / 3
+    return (("strong", round(1 - third, 4)), ("possible", round(threshold + third, 4)), ("weak", 0.0))
 
 
 def measured(calibration: Calibration, asked: Sequence[Asked]) -> tuple[float, float]:
