@@ -37,6 +37,7 @@ def _service(state: State, session: Session) -> SuggestionService:
         SuggestionRepository(session),
         state.embedder,
         state.projection,
+        state.skills,
     )
 
 

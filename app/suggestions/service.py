@@ -16,6 +16,7 @@ from app.profiles.composition import LABEL_RANKS
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
 from app.profiles.tables import Profile
+from app.suggestions.gaps import SkillGaps, kept
 from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.schemas import (
@@ -28,6 +29,8 @@ from app.suggestions.schemas import (
 )
 from app.suggestions.tables import Decision
 from app.taxonomy.languages import detect_language, primary
+from app.taxonomy.repository import CatalogueRepository
+from app.taxonomy.service import QUESTION_PHRASES, SkillFinder
 
 AnswerJson = dict[str, Any]
 """Plain JSON: answers are many and large, and checking our own words again would cost more than the search."""
@@ -83,6 +86,8 @@ class _Asker:
     facets: Facets
     profile_pk: int | None = None
     excluded: frozenset[int] = frozenset()
+    language: str | None = None
+    skills_available: bool = False
 
 
 class SuggestionService:
@@ -95,12 +100,16 @@ class SuggestionService:
         suggestions: SuggestionRepository,
         embedder: Embedder,
         projection: Projection,
+        finder: SkillFinder | None = None,
     ) -> None:
         self._rows = rows
         self._profiles = profiles
         self._suggestions = suggestions
         self._embedder = embedder
         self._projection = projection
+        self._catalogue = CatalogueRepository(rows.session)
+        self._finder = finder or SkillFinder(embedder)
+        self._gaps = SkillGaps(self._catalogue, profiles)
 
     def suggest(
         self,
@@ -116,22 +125,23 @@ class SuggestionService:
         and, for a profile that is expired or withdrawn, `Conflict`.
         """
         asker = self._asker(kind, question)
+        day = today or date.today()  # noqa: DTZ011 - validity ends by the local calendar
         if asker.passages is None:
             seq = self._projection.catch_up()
             ranking = Ranking((), {}, ("text",))
-            return self._answer(kind, asker, ranking, seq, principal, Status.INSUFFICIENT_DATA)
+            return self._answer(kind, asker, ranking, seq, principal, Status.INSUFFICIENT_DATA, day)
         query = Query(
             asker.side,
             asker.text,
             asker.passages,
             asker.facets,
-            today or date.today(),  # noqa: DTZ011 - validity ends by the local calendar
+            day,
             _filters(question.filters),
             asker.excluded,
         )
         ranking, seq = self._rank(kind, query, question.limit)
         status = Status.OK if ranking.candidates else Status.NO_MATCH
-        return self._answer(kind, asker, ranking, seq, principal, status)
+        return self._answer(kind, asker, ranking, seq, principal, status, day)
 
     def run(self, run_id: str) -> AnswerJson:
         """Return a run as it was answered, less what was deleted since; raises `NotFound`."""
@@ -139,7 +149,8 @@ class SuggestionService:
         if found is None:
             raise NotFound
         run, suggestions = found
-        return {"run_id": run.id, **run.head, "items": [suggestion.item for suggestion in suggestions]}
+        items = self._gaps.restored([suggestion.item for suggestion in suggestions])
+        return {"run_id": run.id, **run.head, "items": items}
 
     def decide(self, suggestion_id: str, data: DecisionInput, principal: Principal) -> DecisionAnswer:
         """Keep a person's decision, in a write session.
@@ -214,7 +225,10 @@ class SuggestionService:
             tag = detected[0] if detected else None
         code = primary(tag) if tag else None
         passages = embed_parts(self._embedder, [Parts(text=text)], as_queries=True)[0]
-        return _Asker(side, text, passages, {"languages": frozenset({code}) if code else None})
+        found = self._finder.find(self._catalogue, [{"text": text}], most_phrases=QUESTION_PHRASES)
+        skills = frozenset(skill.id for _, skill in found[0].skills) if found else frozenset()
+        facets = {"languages": frozenset({code}) if code else None, "skills": skills or None}
+        return _Asker(side, text, passages, facets, language=tag, skills_available=found is not None)
 
     def _profile_asker(self, kind: MatchKind, question: SuggestionQuestion, profile: Profile) -> _Asker:
         side = kind.side_of(profile.kind)
@@ -232,13 +246,33 @@ class SuggestionService:
             self._rows.asker(profile.pk) or {},
             profile.pk,
             self._suggestions.declined(kind.name, profile.pk),
+            profile.language,
+            self._catalogue.head() is not None,
         )
 
     def _answer(
-        self, kind: MatchKind, asker: _Asker, ranking: Ranking, seq: int, principal: Principal, status: Status
+        self,
+        kind: MatchKind,
+        asker: _Asker,
+        ranking: Ranking,
+        seq: int,
+        principal: Principal,
+        status: Status,
+        today: date,
     ) -> Suggested:
         run_id = str(uuid.uuid4())
-        items = [_item(run_id, rank, found) for rank, found in enumerate(ranking.candidates, start=1)]
+        skills = self._gaps.explain(
+            asker.side,
+            asker.facets,
+            [found.document.facets for found in ranking.candidates],
+            language=_language(asker),
+            available=asker.skills_available,
+            today=today,
+        )
+        items = [
+            {**_item(run_id, rank, found), "skills": own}
+            for rank, (found, own) in enumerate(zip(ranking.candidates, skills, strict=True), start=1)
+        ]
         head: AnswerJson = {
             "match_kind": kind.name,
             "from": asker.side.value,
@@ -258,7 +292,7 @@ class SuggestionService:
             "head": head,
         }
         suggestions = [
-            {"rank": item["rank"], "profile_pk": found.document.pk, "item": item}
+            {"rank": item["rank"], "profile_pk": found.document.pk, "item": kept(item)}
             for item, found in zip(items, ranking.candidates, strict=True)
         ]
         return Suggested({"run_id": run_id, **head, "items": items}, run, suggestions)
@@ -288,6 +322,16 @@ def _item(run_id: str, rank: int, found: Candidate) -> AnswerJson:
             for pair in found.evidence
         ],
     }
+
+
+def _language(asker: _Asker) -> str:
+    """Return the language in which skills are named: the asker's, declared or detected, else English."""
+    if asker.language is not None:
+        return asker.language
+    if not asker.text or not asker.facets.get("skills"):
+        return "en"
+    found = detect_language(asker.text)
+    return found[0] if found else "en"
 
 
 def _quote(quote: Quote) -> AnswerJson:
