@@ -152,7 +152,9 @@ def create_key(
 def import_esco(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the official CSV download.")],
     *,
-    version: Annotated[str | None, typer.Option("--as", help="Version of ESCO; by default in the folder's name.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--as", help="Version of ESCO; by default in the folder's name.")
+    ] = None,
     database: DatabaseOption = None,
 ) -> None:
     """Import ESCO's skills from skills_en.csv and its like, and find them in the profiles that are stored."""

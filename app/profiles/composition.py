@@ -67,9 +67,7 @@ def found_in(kind: str, title: str, text: str | None, details: Mapping[str, Any]
     return {name: value for name, value in read.items() if value}
 
 
-def trainee_text(
-    programme: ProgrammeFacts | None, skills: Sequence[str], names: Names = STARTER_NAMES
-) -> str | None:
+def trainee_text(programme: ProgrammeFacts | None, skills: Sequence[str], names: Names = STARTER_NAMES) -> str | None:
     """Return the lines a trainee is known by: the programme's learning outcomes and labels of the declared skills.
 
     Nothing else of a person is ever embedded.
@@ -80,9 +78,7 @@ def trainee_text(
     return "\n".join(dict.fromkeys(lines)) or None
 
 
-def parts(
-    kind: str, title: str, text: str | None, details: Mapping[str, Any], names: Names = STARTER_NAMES
-) -> Parts:
+def parts(kind: str, title: str, text: str | None, details: Mapping[str, Any], names: Names = STARTER_NAMES) -> Parts:
     """Return what of a profile is embedded; `text` is quotable, the rest carries meaning only.
 
     A trainee's title is a code and means nothing. Skills are named in English, the encoder's best language.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from app.db.session import Database
 from app.profiles.composition import found_in
 from app.profiles.repository import ProfileRepository
+from app.profiles.skill_repository import ProfileSkillRepository
 from app.taxonomy.repository import CatalogueRepository
 from app.taxonomy.service import SkillFinder
 
@@ -24,7 +25,7 @@ def link_profiles(database: Database, finder: SkillFinder, on_progress: Callable
     last, done = 0, 0
     while True:
         with database.read() as session:
-            catalogue, profiles = CatalogueRepository(session), ProfileRepository(session)
+            catalogue, profiles = CatalogueRepository(session), ProfileSkillRepository(session)
             stamp = finder.stamp(catalogue)
             rows = [] if stamp is None else profiles.unread(stamp, last, BATCH)
             texts = [found_in(row.kind, row.title, row.text, row.details) for row in rows]
@@ -37,7 +38,7 @@ def link_profiles(database: Database, finder: SkillFinder, on_progress: Callable
             write = ProfileRepository(session)
             same = [pk for pk, version in write.versions(list(read)).items() if version == read[pk]]
             if same:
-                write.write_skills({pk: own[pk] for pk in same}, new=False)
+                ProfileSkillRepository(session).write({pk: own[pk] for pk in same}, new=False)
                 write.note_changes(same)
         last, done = max(read), done + len(same)
         if on_progress is not None:

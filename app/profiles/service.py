@@ -30,12 +30,15 @@ from app.profiles.schemas import (
     ProfileState,
     TraineeCreate,
 )
+from app.profiles.skill_repository import ProfileSkillRepository
 from app.profiles.tables import Profile
 from app.taxonomy.repository import CatalogueRepository
 from app.taxonomy.service import Found, SkillFinder, SkillNames
 from app.wall import safe_errors
 
 FIXED = ("kind", "organisation", "ref")
+
+
 def answer(
     profile: Profile, found_skills: Sequence[FoundSkillAnswer] = (), *, today: date | None = None
 ) -> ProfileAnswer:
@@ -86,7 +89,7 @@ def as_input(profile: Profile) -> dict[str, Any]:
 
 def found_skills(read: ProfileRepository, profiles: Sequence[Profile]) -> dict[int, list[FoundSkillAnswer]]:
     """Return the skills that were found in those profiles, with their evidence and labels, by key."""
-    rows = read.found_skills([profile.pk for profile in profiles])
+    rows = ProfileSkillRepository(read.session).found([profile.pk for profile in profiles])
     names = SkillNames(CatalogueRepository(read.session), {row.uri for row in rows})
     languages = {profile.pk: profile.language or "en" for profile in profiles}
     found: dict[int, list[FoundSkillAnswer]] = {}
@@ -178,19 +181,23 @@ class ProfileService:
             raise InvalidInput(errors=listed) from None
         if item.state not in (profile.state, *TRANSITIONS[ProfileState(profile.state)]):
             raise InvalidInput.at("body.state", f"cannot follow {profile.state}")
-        owner = Owner(profile.organisation.pk, profile.organisation.id, profile.organisation.kind)
-        programme = None
-        if isinstance(item, TraineeCreate) and item.programme is not None:
-            programme = self._read.programmes([(owner.pk, item.programme)]).get((owner.pk, item.programme))
-            if programme is None:
-                raise InvalidInput.at("body.programme", "no training offer of this school has this id or ref")
         names = SkillNames(self._catalogue, getattr(item, "skills", ()))
         if wrong := skill_errors(item, names):
             raise InvalidInput(errors=[{**error, "field": f"body.{error['field']}"} for error in wrong])
+        owner = Owner(profile.organisation.pk, profile.organisation.id, profile.organisation.kind)
+        programme = self._programme(item, owner)
         prepared = self._embed([draft(item, owner, programme, profile, names)])[0]
         if isinstance(prepared, list):
             raise InvalidInput(errors=prepared)
         return prepared
+
+    def _programme(self, item: ProfileFields, owner: Owner) -> Profile | None:
+        if not isinstance(item, TraineeCreate) or item.programme is None:
+            return None
+        found = self._read.programmes([(owner.pk, item.programme)]).get((owner.pk, item.programme))
+        if found is None:
+            raise InvalidInput.at("body.programme", "no training offer of this school has this id or ref")
+        return found
 
     def delete(self, write: ProfileRepository, id_: str, *, version: tuple[str, int]) -> None:
         """Delete that version in the running transaction.
@@ -230,7 +237,8 @@ class ProfileService:
             }
             if changed:
                 write.write_vectors(self._embedder.model_key, changed, new=new)
-            write.write_skills({pk_of[id(item)]: item.skills for item in group if item.skills is not None}, new=new)
+            found = {pk_of[id(item)]: item.skills for item in group if item.skills is not None}
+            ProfileSkillRepository(write.session).write(found, new=new)
         pks = [pk_of[id(item)] for item in prepared]
         write.note_changes(pks)
         dependants = [dependant for item in prepared for dependant in item.dependants]
@@ -299,7 +307,7 @@ class ProfileService:
         stamp = self._finder.stamp(self._catalogue)
         if stamp is None:
             return {}
-        readings = self._read.readings([d.pk for d in drafts if d.pk is not None])
+        readings = ProfileSkillRepository(self._read.session).readings([d.pk for d in drafts if d.pk is not None])
         wanted = [
             d
             for d in drafts

@@ -103,7 +103,7 @@ class ProfileSkill(Base):
 
 
 class SkillReading(Base):
-    """With which catalogue, encoder and linker a profile's skills were found, so that it shows who is to be read anew."""
+    """With which catalogue, encoder and linker a profile's skills were found: it shows which are to be read anew."""
 
     __tablename__ = "skill_reading"
 

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from app.matching.types import Facets, Side
-from app.profiles.repository import Course, ProfileRepository
+from app.profiles.skill_repository import Course, ProfileSkillRepository
 from app.taxonomy.repository import CatalogueRepository
 from app.taxonomy.service import SkillNames
 
@@ -41,7 +41,7 @@ class SkillGaps(NamedTuple):
     """Words the gaps of all items of an answer, with two statements at most."""
 
     catalogue: CatalogueRepository
-    profiles: ProfileRepository
+    profiles: ProfileSkillRepository
 
     def explain(
         self, side: Side, asker: Facets, shown: Sequence[Facets], *, language: str, available: bool, today: date

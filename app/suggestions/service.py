@@ -15,6 +15,7 @@ from app.matching.types import Candidate, Facets, Filters, Passages, Query, Quot
 from app.profiles.composition import LABEL_RANKS
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
+from app.profiles.skill_repository import ProfileSkillRepository
 from app.profiles.tables import Profile
 from app.suggestions.gaps import SkillGaps, kept
 from app.suggestions.projection import Projection
@@ -109,7 +110,7 @@ class SuggestionService:
         self._projection = projection
         self._catalogue = CatalogueRepository(rows.session)
         self._finder = finder or SkillFinder(embedder)
-        self._gaps = SkillGaps(self._catalogue, profiles)
+        self._gaps = SkillGaps(self._catalogue, ProfileSkillRepository(rows.session))
 
     def suggest(
         self,

@@ -13,7 +13,6 @@ from app.taxonomy.nuts import is_nuts, is_prefix
 from app.taxonomy.skills import default_catalogue
 from app.wall import Wall, not_a_bool, unique
 
-
 ESCO_URI = re.compile(r"http://data\.europa\.eu/esco/skill/[0-9A-Za-z.-]{1,80}")
 """Whether there is such a skill, the imported catalogue says."""
 

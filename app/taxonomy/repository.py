@@ -116,9 +116,7 @@ class CatalogueRepository(Repository):
         place = {uri: position for position, uri in enumerate(uris)}
         found = np.zeros((VECTORS, len(uris), dim), dtype=np.float32)
         rows = self.session.execute(
-            select(
-                CatalogueSkill.uri, SkillVectors.preferred, SkillVectors.alternatives, SkillVectors.description
-            )
+            select(CatalogueSkill.uri, SkillVectors.preferred, SkillVectors.alternatives, SkillVectors.description)
             .join(SkillVectors, SkillVectors.skill_pk == CatalogueSkill.pk)
             .where(SkillVectors.model_key == model_key),
             execution_options={"yield_per": 2_000},

@@ -116,7 +116,7 @@ class CatalogueService:
         whole = given
         if before is not None and before.version == version:
             whole = _joined(given, self._repository.catalogue())
-        texts = {skill.id: _texts(skill) for skill in whole.all_skills()}
+        texts = {skill.id: skill_texts(skill) for skill in whole.all_skills()}
         hashes = {uri: _hash(own) for uri, own in texts.items()}
         key = self._embedder.model_key
         stored = self._repository.hashes(key)
@@ -161,7 +161,7 @@ def _joined(given: SkillCatalogue, stored: SkillCatalogue) -> SkillCatalogue:
     return given.merged(others) if _ENGLISH in languages else others.merged(given)
 
 
-def _texts(skill: Skill) -> tuple[str, str, str]:
+def skill_texts(skill: Skill) -> tuple[str, str, str]:
     """Return what the three vectors are made of: label, other names, description; English where there is English.
 
     Other names beyond the encoder's window do not count; they are still found word for word.
