@@ -39,7 +39,9 @@ _CLAUSE: Final = re.compile(
     r"|et|ainsi que|und|oder|sowie|i|oppure|o también)\b",
     re.IGNORECASE,
 )
-_STRIPPED: Final = " \t\r\n.…!?¿¡\"'«»“”-–—"
+_INNER: Final = re.compile(r"[^\s.…!?¿¡\"'«»“”\-–—](?:.*[^\s.…!?¿¡\"'«»“”\-–—])?", re.DOTALL)
+"""What is left of a clause without the space and marks around it."""
+
 _LEAST_PHRASE: Final = 3
 
 
@@ -175,11 +177,9 @@ def phrases(text: str, embedder: Embedder) -> list[tuple[int, int]]:
         starts = [sentence.start, *(end for _, end in cuts)]
         ends = [*(start for start, _ in cuts), sentence.end]
         for start, end in ((sentence.start, sentence.end), *zip(starts, ends, strict=True)):
-            piece = text[start:end]
-            left = start + len(piece) - len(piece.lstrip(_STRIPPED))
-            right = end - len(piece) + len(piece.rstrip(_STRIPPED))
-            if right - left >= _LEAST_PHRASE:
-                found[left, right] = None
+            inner = _INNER.search(text, start, end)
+            if inner and inner.end() - inner.start() >= _LEAST_PHRASE:
+                found[inner.start(), inner.end()] = None
     return list(found)
 
 

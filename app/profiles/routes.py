@@ -11,9 +11,10 @@ from app.db.session import get_read_session, get_session
 from app.errors import InvalidInput
 from app.http import Cursor, IfMatch, JsonRoute, Limit, etag
 from app.matching.kinds import ProfileKind
+from app.profiles.drafts import Prepared
 from app.profiles.repository import ProfileFilter, ProfileRepository
 from app.profiles.schemas import ProfileAnswer, ProfileCreate, ProfilePage, ProfileState
-from app.profiles.service import Prepared, ProfileService, answer, found_skills
+from app.profiles.service import ProfileService, answer, found_skills
 from app.taxonomy.codes import IndustrialEcosystem
 from app.taxonomy.fields import EqfLevel, Language, NutsPrefix, SkillId
 from app.wall import Reference

@@ -186,7 +186,7 @@ class SkillFinder:
         self._embedder = embedder
         self._lock = threading.Lock()
         self._linker: SkillLinker | None = None
-        self._known: tuple[str, str] | None = None
+        self._known: str | None = None
 
     def stamp(self, repository: CatalogueRepository) -> str | None:
         """Return what identifies the skills that would be found now, or None without a catalogue."""
