@@ -1,4 +1,4 @@
-"""The command line: `puente serve`, `puente import`, `puente export`, `puente key`, `puente check`."""
+"""The command line: `puente serve`, `puente import`, `puente export`, `puente key`, `puente taxonomy import`."""
 
 import contextlib
 import json
@@ -28,12 +28,20 @@ from app.matching.embedder import Embedder, EmbedderError, load_embedder
 from app.organisations.repository import OrganisationFilter, OrganisationRepository
 from app.organisations.service import OrganisationService
 from app.profiles.files import store_upload
+from app.profiles.linking import link_profiles
 from app.profiles.repository import ProfileFilter, ProfileRepository
 from app.profiles.service import ProfileService, as_input
 from app.profiles.tasks import IMPORT, ImportArguments, run_import
 from app.settings import ROOT, Settings
+from app.taxonomy.repository import CatalogueRepository
+from app.taxonomy.service import CatalogueFileError, CatalogueService, SkillFinder, esco_version, read_esco
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+taxonomy = typer.Typer(no_args_is_help=True, help="Code lists that an operator brings.")
+imports = typer.Typer(no_args_is_help=True, help="Import a code list.")
+app.add_typer(taxonomy, name="taxonomy")
+taxonomy.add_typer(imports, name="import")
 
 TERRITORY = ROOT / "scripts" / "territory"
 TERRITORY_FILES = ("organisations", "priorities", "pitches", "training_offers", "skill_needs", "trainees")
@@ -139,6 +147,36 @@ def create_key(
     with _opened(_settings(database)) as opened, opened.write() as session:
         key = ApiKeyService(ApiKeyRepository(session)).create(role, name)
     typer.echo(key)
+
+
+@imports.command("esco")
+def import_esco(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the official CSV download.")],
+    *,
+    version: Annotated[
+        str | None, typer.Option("--as", help="Version of ESCO; by default in the folder's name.")
+    ] = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Import ESCO's skills from skills_en.csv and its like, and find them in the profiles that are stored."""
+    settings = _settings(database)
+    given = read_esco(folder)
+    named = version or esco_version(folder)
+    if named is None:
+        raise CatalogueFileError(f"{folder}: its name holds no version such as v1.2.0: give --as")
+    with _opened(settings) as opened:
+        embedder = load_embedder(settings.model)
+        typer.echo(f"puente: reading {len(given)} skills (minutes, the first time) …", err=True)
+        with opened.read() as session:
+            service = CatalogueService(CatalogueRepository(session), embedder)
+            prepared = service.prepare(given, named)
+        if prepared.changed:
+            with opened.write() as session:
+                service.store(CatalogueRepository(session), prepared)
+        linked = link_profiles(opened, SkillFinder(embedder))
+    size = len(prepared.catalogue)
+    state = "stored" if prepared.changed else "already there"
+    typer.echo(f"ESCO {named}: {size} skills {state}, {len(prepared.vectors)} embedded, {linked} profiles read")
 
 
 def _import(settings: Settings, database: Database, embedder: Embedder, file: Path, kind: str | None) -> dict[str, Any]:
@@ -280,6 +318,6 @@ def main() -> None:
     """Run the command line; errors that a person can mend are one line."""
     try:
         app()
-    except (PuenteError, EmbedderError, CalibrationError, UnsupportedDatabaseError) as error:
+    except (PuenteError, EmbedderError, CalibrationError, CatalogueFileError, UnsupportedDatabaseError) as error:
         typer.echo(f"puente: {error}", err=True)
         raise SystemExit(2) from error

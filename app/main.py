@@ -30,6 +30,7 @@ from app.suggestions.projection import Projection
 from app.suggestions.recorder import RunRecorder
 from app.suggestions.routes import router as suggestions
 from app.suggestions.turns import Turns
+from app.taxonomy.service import SkillFinder
 
 DESCRIPTION = """
 Explained matches between clusters, regions, companies, schools and trainees.
@@ -55,13 +56,15 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         encoder = embedder or load_embedder(settings.model)
         state = app.state
         state.database, state.embedder = database, encoder
+        state.skills = SkillFinder(encoder)
         state.projection = Projection(database, encoder.model_key, encoder.dim)
         state.exposure = ExposureCounts(database)
         state.calibrations = load_calibrations(settings.calibrations, MATCH_KINDS, encoder.model_key)
         state.recorder = RunRecorder(database)
         state.turns = Turns()
         state.uploads, state.upload_limit = settings.uploads_folder(), settings.upload_limit
-        task = partial(run_import, database=database, profiles=partial(ProfileService, embedder=encoder))
+        profiles_of = partial(ProfileService, embedder=encoder, finder=state.skills)
+        task = partial(run_import, database=database, profiles=profiles_of)
         state.runner = JobRunner(database, {IMPORT: task})
         encoder.embed_queries(["warm"])
         state.projection.catch_up()

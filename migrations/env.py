@@ -15,7 +15,8 @@ import app.db.changes
 import app.jobs.tables
 import app.organisations.tables
 import app.profiles.tables
-import app.suggestions.tables  # noqa: F401 - each registers its tables
+import app.suggestions.tables
+import app.taxonomy.tables  # noqa: F401 - each registers its tables
 from app.db.base import Base
 
 

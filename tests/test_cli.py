@@ -12,6 +12,7 @@ from app.accounts.principal import Role
 from app.accounts.repository import LiveKeys
 from app.accounts.service import check
 from app.db.session import Database
+from tests.fixtures.esco import write_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATES = ("organisations", "priorities", "pitches", "training_offers", "skill_needs", "trainees")
@@ -92,3 +93,17 @@ def test_another_database_is_refused_in_words(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "only SQLite" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_esco_is_imported_twice_and_a_bad_folder_is_one_clear_line(filled: Path, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "ESCO v1.2.0")
+    first = puente("taxonomy", "import", "esco", str(folder), folder=filled)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("ESCO 1.2.0: 5 skills stored, 5 embedded, ")
+    again = puente("taxonomy", "import", "esco", str(folder), folder=filled)
+    assert again.stdout == "ESCO 1.2.0: 5 skills already there, 0 embedded, 0 profiles read\n"
+    (folder / "skills_en.csv").write_text("a,b\n", encoding="utf-8")
+    bad = puente("taxonomy", "import", "esco", str(folder), folder=filled)
+    assert bad.returncode == 2
+    assert "skills_en.csv: the file lacks the columns" in bad.stderr
+    assert "Traceback" not in bad.stderr

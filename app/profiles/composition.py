@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from app.matching.documents import PASSAGES_VERSION, Parts
 from app.matching.kinds import ProfileKind
@@ -37,31 +37,55 @@ class ProgrammeFacts(NamedTuple):
     eqf_level: int | None
 
 
-def skill_labels(skills: Sequence[str], language: str) -> list[str]:
+class Names(Protocol):
+    """Says what skills are called."""
+
+    def label(self, id_: str, language: str = "en", /) -> str:
+        """Return the label in that language, or in English where there is none."""
+
+
+class _StarterNames:
+    def label(self, id_: str, language: str = "en", /) -> str:
+        return default_catalogue().label(id_, language) or id_
+
+
+STARTER_NAMES = _StarterNames()
+"""Knows the skills of the starter list only."""
+
+
+def skill_labels(skills: Sequence[str], language: str, names: Names = STARTER_NAMES) -> list[str]:
     """Return the labels of skills in that language, or in English where there is none."""
-    catalogue = default_catalogue()
-    return [catalogue.label(skill, language) or skill for skill in skills]
+    return [names.label(skill, language) for skill in skills]
 
 
-def trainee_text(programme: ProgrammeFacts | None, skills: Sequence[str]) -> str | None:
+def found_in(kind: str, title: str, text: str | None, details: Mapping[str, Any]) -> dict[str, str]:
+    """Return, by field, what of a profile is read for skills; nothing of a trainee, whose skills are declared only."""
+    if kind == ProfileKind.TRAINEE:
+        return {}
+    outcomes = "\n".join(details.get("learning_outcomes", ()))
+    read = {"text": text or "", "title": title, "learning_outcomes": "" if outcomes == text else outcomes}
+    return {name: value for name, value in read.items() if value}
+
+
+def trainee_text(programme: ProgrammeFacts | None, skills: Sequence[str], names: Names = STARTER_NAMES) -> str | None:
     """Return the lines a trainee is known by: the programme's learning outcomes and labels of the declared skills.
 
     Nothing else of a person is ever embedded.
     """
     language = (primary(programme.language) if programme and programme.language else None) or "en"
     lines = [programme.title, *programme.learning_outcomes] if programme else []
-    lines += skill_labels(skills, language)
+    lines += skill_labels(skills, language, names)
     return "\n".join(dict.fromkeys(lines)) or None
 
 
-def parts(kind: str, title: str, text: str | None, details: Mapping[str, Any]) -> Parts:
+def parts(kind: str, title: str, text: str | None, details: Mapping[str, Any], names: Names = STARTER_NAMES) -> Parts:
     """Return what of a profile is embedded; `text` is quotable, the rest carries meaning only.
 
     A trainee's title is a code and means nothing. Skills are named in English, the encoder's best language.
     """
     if kind == ProfileKind.TRAINEE:
         return Parts(text=text)
-    extra = skill_labels(details.get("skills", ()), "en")
+    extra = skill_labels(details.get("skills", ()), "en", names)
     outcomes = details.get("learning_outcomes", ())
     if outcomes and text != "\n".join(outcomes):
         extra = [*outcomes, *extra]
@@ -97,7 +121,8 @@ def facets(
 ) -> dict[str, Hashable]:
     """Return the facets of a profile (a mapping with its columns); what is unknown is None.
 
-    A profile without a place or sectors of its own has its organisation's.
+    A profile without a place or sectors of its own has its organisation's. Skills are those declared and those found
+    in its text; a trainee has the declared ones, its own and its programme's.
     """
     details = row["details"]
     nuts = row["nuts_code"] or organisation.nuts_code or organisation.country
@@ -111,7 +136,7 @@ def facets(
         if own_sectors
         else (organisation.ecosystems, organisation.nace_codes, organisation.nace_revision)
     )
-    skills = list(details.get("skills", ()))
+    skills = [*details.get("skills", ()), *row.get("found_skills", ())]
     eqf_level = row["eqf_level"]
     if programme is not None:
         skills += programme.skills

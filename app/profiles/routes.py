@@ -11,9 +11,10 @@ from app.db.session import get_read_session, get_session
 from app.errors import InvalidInput
 from app.http import Cursor, IfMatch, JsonRoute, Limit, etag
 from app.matching.kinds import ProfileKind
+from app.profiles.drafts import Prepared
 from app.profiles.repository import ProfileFilter, ProfileRepository
 from app.profiles.schemas import ProfileAnswer, ProfileCreate, ProfilePage, ProfileState
-from app.profiles.service import Prepared, ProfileService, answer
+from app.profiles.service import ProfileService, answer, found_skills
 from app.taxonomy.codes import IndustrialEcosystem
 from app.taxonomy.fields import EqfLevel, Language, NutsPrefix, SkillId
 from app.wall import Reference
@@ -52,7 +53,8 @@ _NEED: dict[str, Any] = {
 
 
 async def _service(request: Request, session: Read) -> ProfileService:
-    return ProfileService(ProfileRepository(session), request.app.state.embedder)
+    state = request.app.state
+    return ProfileService(ProfileRepository(session), state.embedder, state.skills)
 
 
 Service = Annotated[ProfileService, Depends(_service, scope="function")]
@@ -64,7 +66,7 @@ def _store(service: ProfileService, prepared: Prepared, session: Session, respon
     stored = repository.by_pks([pk])[pk]
     response.headers["ETag"] = etag(stored.id, stored.version)
     response.headers["Location"] = f"/api/v1/profiles/{stored.id}"
-    return answer(stored)
+    return answer(stored, found_skills(repository, [stored]).get(pk, ()))
 
 
 @router.post("", status_code=201, dependencies=[Depends(require("profiles:write"))])
@@ -116,9 +118,9 @@ def list_profiles(
 @router.get("/{profile_id}", dependencies=[Depends(require("profiles:read"))])
 def read_profile(profile_id: Id, service: Service, response: Response) -> ProfileAnswer:
     """Read one profile."""
-    found = service.get(profile_id)
+    found = service.read(profile_id)
     response.headers["ETag"] = etag(found.id, found.version)
-    return answer(found)
+    return found
 
 
 @router.patch("/{profile_id}", dependencies=[Depends(require("profiles:write"))])

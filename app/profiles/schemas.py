@@ -225,6 +225,23 @@ OWNERS: dict[ProfileKind, frozenset[str]] = {
 """Which kinds of organisation may own a profile of that kind."""
 
 
+class FoundSkillAnswer(Answer):
+    """A skill of the imported catalogue that was found in a profile, and where: characters of its `field`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    uri: str
+    label: str = ""
+    field: str = Field(description="`text`, `title`, or `learning_outcomes`: these one a line.")
+    start: int
+    end: int
+    similarity: float
+    found_by: str = Field(
+        description="`exact` for a label that stands there; else what the passage is near to: `label`, "
+        "`alternatives` or `description`."
+    )
+
+
 class ProfileAnswer(Answer):
     """A profile of any kind; fields that its kind does not have are absent.
 
@@ -243,6 +260,9 @@ class ProfileAnswer(Answer):
     language: str | None
     language_detected: bool
     state: ProfileState
+    found_skills: list[FoundSkillAnswer] = Field(
+        description="Found in its text, beside the declared `skills`; none without an imported catalogue."
+    )
     eligible_today: bool = Field(description="Published, within its dates, and with something to compare.")
     valid_from: date | None
     valid_until: date | None

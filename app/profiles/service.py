@@ -4,77 +4,44 @@ Two steps, so that the encoder never runs inside a transaction: `prepare` reads,
 row, codes, vectors and change in one transaction.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.db.base import public_id
 from app.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed
-from app.matching.documents import Parts, embed_parts
+from app.matching.documents import embed_parts
 from app.matching.embedder import Embedder
 from app.matching.kinds import ProfileKind
-from app.matching.types import Passages
 from app.organisations.schemas import OrganisationBrief
-from app.profiles.composition import ProgrammeFacts, content_hash, parts, trainee_text
+from app.profiles.composition import ProgrammeFacts, content_hash, found_in
+from app.profiles.drafts import COLUMNS, Prepared, draft, owner_errors, redraft, skill_errors
 from app.profiles.repository import Owner, ProfileFilter, ProfileRepository
 from app.profiles.schemas import (
-    OWNERS,
     PROFILE_CREATE,
     SCHEMAS,
     TRANSITIONS,
+    FoundSkillAnswer,
     ProfileAnswer,
     ProfileFields,
     ProfilePage,
     ProfileState,
     TraineeCreate,
 )
+from app.profiles.skill_repository import ProfileSkillRepository
 from app.profiles.tables import Profile
-from app.taxonomy.languages import detect_language
+from app.taxonomy.repository import CatalogueRepository
+from app.taxonomy.service import Found, SkillFinder, SkillNames
 from app.wall import safe_errors
 
 FIXED = ("kind", "organisation", "ref")
-COLUMNS = (
-    "state", "valid_from", "valid_until", "nuts_code", "nuts_version", "nace_codes", "nace_revision", "ecosystems",
-    "languages", "source_url", "illustrative", "eqf_level", "starts_on", "ends_on", "places",
-)  # fmt: skip
-"""Fields that have a column of the same name; those that a kind lacks are null."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A profile ready to be stored; `vectors` is None when the stored ones still hold."""
-
-    values: Mapping[str, Any]
-    codes: tuple[tuple[str, str], ...]
-    content: Parts
-    vectors: Passages | None
-    pk: int | None = None
-    version: int = 0
-    dependants: tuple["Prepared", ...] = ()
-    programme: tuple[int, int] | None = None
-    """Key and version of the training offer that a trainee's text was made of."""
-
-    @property
-    def new(self) -> bool:
-        """Whether the profile is not stored yet."""
-        return self.pk is None
-
-
-def programme_facts(offer: Profile) -> ProgrammeFacts:
-    """Return what of a training offer counts for its trainees."""
-    return ProgrammeFacts(
-        offer.title,
-        offer.language,
-        offer.details.get("learning_outcomes", ()),
-        offer.details.get("skills", ()),
-        offer.eqf_level,
-    )
-
-
-def answer(profile: Profile, *, today: date | None = None) -> ProfileAnswer:
+def answer(
+    profile: Profile, found_skills: Sequence[FoundSkillAnswer] = (), *, today: date | None = None
+) -> ProfileAnswer:
     """Return the profile as JSON shows it, with the fields of its kind."""
     day = today or date.today()  # noqa: DTZ011 - validity ends by the local calendar
     schema = SCHEMAS[ProfileKind(profile.kind)]
@@ -91,6 +58,7 @@ def answer(profile: Profile, *, today: date | None = None) -> ProfileAnswer:
             **plain,
             **own,
             "organisation": OrganisationBrief.model_validate(profile.organisation),
+            "found_skills": list(found_skills),
             "eligible_today": profile.state == ProfileState.PUBLISHED and in_dates and bool(profile.text),
         }
     )
@@ -119,12 +87,27 @@ def as_input(profile: Profile) -> dict[str, Any]:
     return fields
 
 
-class ProfileService:
-    """Profiles, seen through one read session."""
+def found_skills(read: ProfileRepository, profiles: Sequence[Profile]) -> dict[int, list[FoundSkillAnswer]]:
+    """Return the skills that were found in those profiles, with their evidence and labels, by key."""
+    rows = ProfileSkillRepository(read.session).found([profile.pk for profile in profiles])
+    names = SkillNames(CatalogueRepository(read.session), {row.uri for row in rows})
+    languages = {profile.pk: profile.language or "en" for profile in profiles}
+    found: dict[int, list[FoundSkillAnswer]] = {}
+    for row in rows:
+        shown = FoundSkillAnswer.model_validate(row)
+        shown.label = names.label(row.uri, languages[row.profile_pk])
+        found.setdefault(row.profile_pk, []).append(shown)
+    return found
 
-    def __init__(self, read: ProfileRepository, embedder: Embedder) -> None:
+
+class ProfileService:
+    """Profiles, seen through one read session; a `finder` that is shared need not load the skill catalogue anew."""
+
+    def __init__(self, read: ProfileRepository, embedder: Embedder, finder: SkillFinder | None = None) -> None:
         self._read = read
+        self._catalogue = CatalogueRepository(read.session)
         self._embedder = embedder
+        self._finder = finder or SkillFinder(embedder)
 
     def get(self, id_: str) -> Profile:
         """Return the profile; raises `NotFound`."""
@@ -133,10 +116,16 @@ class ProfileService:
             raise NotFound
         return found
 
+    def read(self, id_: str) -> ProfileAnswer:
+        """Return the profile as JSON shows it; raises `NotFound`."""
+        found = self.get(id_)
+        return answer(found, found_skills(self._read, [found]).get(found.pk, ()))
+
     def page(self, where: ProfileFilter, *, limit: int, cursor: str | None) -> ProfilePage:
         """Return one page of profiles."""
         rows, following = self._read.page(where, limit=limit, cursor=cursor)
-        return ProfilePage(items=[answer(row) for row in rows], next=following)
+        found = found_skills(self._read, rows)
+        return ProfilePage(items=[answer(row, found.get(row.pk, ())) for row in rows], next=following)
 
     def prepare(self, items: Sequence[ProfileFields], *, update: bool = False) -> list[Prepared | list[FieldError]]:
         """Resolve, check and embed `items` in one batch; each gives a `Prepared` or the list of what is wrong.
@@ -146,10 +135,11 @@ class ProfileService:
         owners = self._read.owners([item.organisation for item in items])
         known = self._existing(items, owners) if update else {}
         programmes = self._programmes(items, owners)
+        names = SkillNames(self._catalogue, {skill for item in items for skill in getattr(item, "skills", ())})
         drafts: list[Prepared | list[FieldError]] = []
         for position, item in enumerate(items):
             owner = owners.get(item.organisation)
-            errors = _owner_errors(item, owner)
+            errors = owner_errors(item, owner) + skill_errors(item, names)
             existing = known.get(position)
             programme = None
             if isinstance(item, TraineeCreate) and item.programme is not None and owner is not None:
@@ -166,7 +156,7 @@ class ProfileService:
             if errors or owner is None:
                 drafts.append(errors)
             else:
-                drafts.append(_draft(item, owner, programme, existing))
+                drafts.append(draft(item, owner, programme, existing, names))
         return self._embed(drafts)
 
     def prepare_patch(self, id_: str, changes: Mapping[str, Any], *, version: tuple[str, int]) -> Prepared:
@@ -191,16 +181,23 @@ class ProfileService:
             raise InvalidInput(errors=listed) from None
         if item.state not in (profile.state, *TRANSITIONS[ProfileState(profile.state)]):
             raise InvalidInput.at("body.state", f"cannot follow {profile.state}")
+        names = SkillNames(self._catalogue, getattr(item, "skills", ()))
+        if wrong := skill_errors(item, names):
+            raise InvalidInput(errors=[{**error, "field": f"body.{error['field']}"} for error in wrong])
         owner = Owner(profile.organisation.pk, profile.organisation.id, profile.organisation.kind)
-        programme = None
-        if isinstance(item, TraineeCreate) and item.programme is not None:
-            programme = self._read.programmes([(owner.pk, item.programme)]).get((owner.pk, item.programme))
-            if programme is None:
-                raise InvalidInput.at("body.programme", "no training offer of this school has this id or ref")
-        prepared = self._embed([_draft(item, owner, programme, profile)])[0]
+        programme = self._programme(item, owner)
+        prepared = self._embed([draft(item, owner, programme, profile, names)])[0]
         if isinstance(prepared, list):
             raise InvalidInput(errors=prepared)
         return prepared
+
+    def _programme(self, item: ProfileFields, owner: Owner) -> Profile | None:
+        if not isinstance(item, TraineeCreate) or item.programme is None:
+            return None
+        found = self._read.programmes([(owner.pk, item.programme)]).get((owner.pk, item.programme))
+        if found is None:
+            raise InvalidInput.at("body.programme", "no training offer of this school has this id or ref")
+        return found
 
     def delete(self, write: ProfileRepository, id_: str, *, version: tuple[str, int]) -> None:
         """Delete that version in the running transaction.
@@ -240,6 +237,8 @@ class ProfileService:
             }
             if changed:
                 write.write_vectors(self._embedder.model_key, changed, new=new)
+            found = {pk_of[id(item)]: item.skills for item in group if item.skills is not None}
+            ProfileSkillRepository(write.session).write(found, new=new)
         pks = [pk_of[id(item)] for item in prepared]
         write.note_changes(pks)
         dependants = [dependant for item in prepared for dependant in item.dependants]
@@ -285,26 +284,44 @@ class ProfileService:
         return self._read.programmes(keys) if keys else {}
 
     def _embed(self, drafts: list[Prepared | list[FieldError]]) -> list[Prepared | list[FieldError]]:
-        """Add to each draft its trainees that change with it, and the vectors that are not stored yet."""
-        ready = [self._with_dependants(draft) if isinstance(draft, Prepared) else draft for draft in drafts]
-        everything = [draft for draft in ready if isinstance(draft, Prepared)]
-        everything += [dependant for draft in everything for dependant in draft.dependants]
+        """Add to each draft its trainees that change with it, and the vectors and skills that are not stored yet."""
+        ready = [self._with_dependants(one) if isinstance(one, Prepared) else one for one in drafts]
+        everything = [one for one in ready if isinstance(one, Prepared)]
+        everything += [dependant for one in everything for dependant in one.dependants]
         stored = self._read.hashes([d.pk for d in everything if d.pk is not None], self._embedder.model_key)
-        wanted = [d for d in everything if not d.content.empty and stored.get(d.pk or -1) != content_hash(d.content)]
+        same = {id(d) for d in everything if d.pk is not None and stored.get(d.pk) == content_hash(d.content)}
+        wanted = [d for d in everything if not d.content.empty and id(d) not in same]
         vectors = dict(
             zip((id(d) for d in wanted), embed_parts(self._embedder, [d.content for d in wanted]), strict=True)
         )
+        skills = self._find(everything, same)
 
-        def finished(draft: Prepared) -> Prepared:
-            dependants = tuple(finished(dependant) for dependant in draft.dependants)
-            return replace(draft, vectors=vectors.get(id(draft)), dependants=dependants)
+        def finished(one: Prepared) -> Prepared:
+            dependants = tuple(finished(dependant) for dependant in one.dependants)
+            return replace(one, vectors=vectors.get(id(one)), skills=skills.get(id(one)), dependants=dependants)
 
-        return [finished(draft) if isinstance(draft, Prepared) else draft for draft in ready]
+        return [finished(one) if isinstance(one, Prepared) else one for one in ready]
 
-    def _with_dependants(self, draft: Prepared) -> Prepared:
-        if draft.pk is None or draft.values["kind"] != ProfileKind.TRAINING_OFFER:
-            return draft
-        values = draft.values
+    def _find(self, drafts: Sequence[Prepared], same: Collection[int]) -> dict[int, Found]:
+        """Return the skills of each draft whose text, or the catalogue, is another than when its were found."""
+        stamp = self._finder.stamp(self._catalogue)
+        if stamp is None:
+            return {}
+        readings = ProfileSkillRepository(self._read.session).readings([d.pk for d in drafts if d.pk is not None])
+        wanted = [
+            d
+            for d in drafts
+            if d.values["kind"] != ProfileKind.TRAINEE
+            and not (id(d) in same and d.pk is not None and readings.get(d.pk) == stamp)
+        ]
+        texts = [found_in(d.values["kind"], d.values["title"], d.values["text"], d.values["details"]) for d in wanted]
+        found = self._finder.find(self._catalogue, texts) or []
+        return dict(zip((id(d) for d in wanted), found, strict=True))
+
+    def _with_dependants(self, offer: Prepared) -> Prepared:
+        if offer.pk is None or offer.values["kind"] != ProfileKind.TRAINING_OFFER:
+            return offer
+        values = offer.values
         facts = ProgrammeFacts(
             values["title"],
             values["language"],
@@ -312,76 +329,7 @@ class ProfileService:
             values["details"].get("skills", ()),
             values["eqf_level"],
         )
-        trainees = tuple(_redraft(trainee, facts) for trainee in self._read.trainees_of(draft.pk))
-        return replace(draft, dependants=trainees)
-
-
-def _owner_errors(item: ProfileFields, owner: Owner | None) -> list[FieldError]:
-    if owner is None:
-        return [FieldError(field="organisation", reason="no organisation has this id or ref")]
-    kind = ProfileKind(getattr(item, "kind"))  # noqa: B009 - every subclass has it
-    if owner.kind not in OWNERS[kind]:
-        allowed = " or ".join(sorted(OWNERS[kind]))
-        return [FieldError(field="organisation", reason=f"a {kind} belongs to a {allowed}, not to a {owner.kind}")]
-    return []
-
-
-def _draft(item: ProfileFields, owner: Owner, programme: Profile | None, existing: Profile | None) -> Prepared:
-    """Return the columns and codes of an item, not yet embedded."""
-    plain = item.model_dump()
-    kind = ProfileKind(plain["kind"])
-    details = {name: value for name, value in item.model_dump(mode="json", include=set(item.details)).items() if value}
-    if plain.get("cost_eur") == 0:
-        details["cost_eur"] = 0
-    values: dict[str, Any] = {name: plain.get(name) for name in COLUMNS}
-    values["state"] = str(plain["state"])
-    values["ecosystems"] = [str(ecosystem) for ecosystem in plain["ecosystems"]]
-    values |= {
-        "kind": kind.value,
-        "ref": plain["ref"],
-        "organisation_pk": owner.pk,
-        "programme_pk": programme.pk if programme else None,
-        "details": details,
-    }
-    if kind is ProfileKind.TRAINEE:
-        facts = programme_facts(programme) if programme else None
-        text = trainee_text(facts, details.get("skills", ()))
-        values |= {"title": plain["ref"], "text": text, "language": None, "language_detected": False}
-    else:
-        text = plain["text"] or "\n".join(details.get("learning_outcomes", ()))
-        language, detected = plain["language"], False
-        if language is None:
-            found = detect_language(f"{plain['title']}\n{text}")
-            language, detected = (found[0] if found else None), found is not None
-        values |= {"title": plain["title"], "text": text, "language": language, "language_detected": detected}
-    if existing is None:
-        values["id"] = public_id("profile", owner.id, kind.value, plain["ref"])
-    codes = [("ecosystem", code) for code in values["ecosystems"]]
-    codes += [("nace", code) for code in values["nace_codes"]]
-    codes += [("language", code) for code in {*values["languages"], values["language"]} if code]
-    codes += [("skill", code) for code in details.get("skills", ())]
-    return Prepared(
-        values,
-        tuple(sorted(set(codes))),
-        parts(kind, values["title"], values["text"], details),
-        None,
-        existing.pk if existing else None,
-        existing.version if existing else 0,
-        programme=(programme.pk, programme.version) if programme else None,
-    )
-
-
-def _redraft(trainee: Profile, programme: ProgrammeFacts) -> Prepared:
-    """Return a trainee whose programme changed: only the lines that it is known by change with it."""
-    text = trainee_text(programme, trainee.details.get("skills", ()))
-    codes = [("language", code) for code in trainee.languages]
-    codes += [("skill", code) for code in trainee.details.get("skills", ())]
-    codes += [("ecosystem", code) for code in trainee.ecosystems] + [("nace", code) for code in trainee.nace_codes]
-    return Prepared(
-        {"text": text, "kind": trainee.kind},
-        tuple(sorted(set(codes))),
-        parts(trainee.kind, trainee.title, text, trainee.details),
-        None,
-        trainee.pk,
-        trainee.version,
-    )
+        trainees = self._read.trainees_of(offer.pk)
+        declared = {skill for trainee in trainees for skill in trainee.details.get("skills", ())}
+        names = SkillNames(self._catalogue, declared)
+        return replace(offer, dependants=tuple(redraft(trainee, facts, names) for trainee in trainees))

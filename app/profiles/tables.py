@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, DateTime, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import Date, DateTime, Float, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, now
@@ -82,3 +82,30 @@ class Embedding(Base):
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     spans: Mapped[list[Any]]
     passages: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ProfileSkill(Base):
+    """A skill that a profile's text speaks of, and where: [start, end) of its `field`.
+
+    `field` is `title`, `text`, or `learning_outcomes`, one a line. Trainees have none: theirs are declared only.
+    """
+
+    __tablename__ = "profile_skill"
+    __table_args__ = (Index("ix_profile_skill_uri", "uri", "profile_pk"),)
+
+    profile_pk: Mapped[int] = mapped_column(ForeignKey("profile.pk", ondelete="CASCADE"), primary_key=True)
+    uri: Mapped[str] = mapped_column(String(120), primary_key=True)
+    field: Mapped[str] = mapped_column(String(20))
+    start: Mapped[int]
+    end: Mapped[int]
+    similarity: Mapped[float] = mapped_column(Float)
+    found_by: Mapped[str] = mapped_column(String(20))
+
+
+class SkillReading(Base):
+    """With which catalogue, encoder and linker a profile's skills were found: it shows which are to be read anew."""
+
+    __tablename__ = "skill_reading"
+
+    profile_pk: Mapped[int] = mapped_column(ForeignKey("profile.pk", ondelete="CASCADE"), primary_key=True)
+    stamp: Mapped[str] = mapped_column(String(80))

@@ -20,10 +20,11 @@ from app.matching.kinds import ProfileKind
 from app.organisations.repository import OrganisationRepository
 from app.organisations.schemas import OrganisationCreate
 from app.organisations.service import OrganisationService
+from app.profiles.drafts import Prepared
 from app.profiles.files import UPLOAD_SUFFIX, check_file, read_rows, validate
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileFields
-from app.profiles.service import Prepared, ProfileService
+from app.profiles.service import ProfileService
 
 IMPORT = "import"
 """The kind of these jobs."""

@@ -8,6 +8,7 @@ from app.matching.kinds import MatchKind
 from app.matching.types import Candidate, Filters, Quote, Ranking
 from app.matching.words import say
 from app.profiles.composition import LABEL_RANKS
+from app.suggestions.gaps import without_courses
 from app.suggestions.kind_schemas import MatchKindAnswer, MatchKindCalibration, MatchKindProbabilityBand
 from app.suggestions.schemas import Status, SuggestionFilters
 from app.taxonomy.languages import primary
@@ -72,8 +73,8 @@ def public_names(facets: Iterable[str]) -> list[str]:
     return sorted(PUBLIC_NAMES.get(name, name) for name in facets)
 
 
-def explained(kind: MatchKind, found: Candidate, language: str) -> AnswerJson:
-    """Return a judged profile as `ExplainedPair` describes it."""
+def explained(kind: MatchKind, found: Candidate, skills: AnswerJson, language: str) -> AnswerJson:
+    """Return a judged profile, and what it says of skills, as `ExplainedPair` describes it."""
     change = found.change
     return {
         "profile": found.document.extra,
@@ -95,6 +96,7 @@ def explained(kind: MatchKind, found: Candidate, language: str) -> AnswerJson:
             {"similarity": pair.similarity, "seeker": _quote(pair.seeker), "offer": _quote(pair.offer)}
             for pair in found.evidence
         ],
+        "skills": skills,
         "similar": [{name: other.extra[name] for name in ("id", "title", "organisation")} for other in found.similar],
         "raise_score": change
         and {
@@ -113,7 +115,7 @@ def _quote(quote: Quote) -> AnswerJson:
 
 def kept(item: AnswerJson) -> AnswerJson:
     """Return what is kept of an item: of others than the one suggested the ids only, so that nothing outlives them."""
-    return {**item, "similar": [other["id"] for other in item["similar"]]}
+    return {**without_courses(item), "similar": [other["id"] for other in item["similar"]]}
 
 
 def filters_of(given: SuggestionFilters) -> Filters:

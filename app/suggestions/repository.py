@@ -18,13 +18,13 @@ from app.matching.types import Document, Facets, Matrix
 from app.organisations.tables import Label, Organisation
 from app.profiles.composition import OrganisationFacts, ProgrammeFacts, facets
 from app.profiles.repository import CHUNK, unpack
-from app.profiles.tables import Embedding, Profile
+from app.profiles.tables import Embedding, Profile, ProfileSkill
 from app.suggestions.tables import Decision, Suggestion, SuggestionRun
 
 ShelfRows = tuple[str, list[int], Matrix, list[Facets]]
 """Profile kind, keys, vectors (n, d) and facets of rows for one shelf."""
 
-_JSON_COLUMNS = ("nace_codes", "ecosystems", "languages", "details")
+_JSON_COLUMNS = ("nace_codes", "ecosystems", "languages", "details", "found_skills")
 _DATE_COLUMNS = ("valid_from", "valid_until", "starts_on", "ends_on")
 _PLAIN_COLUMNS = (
     "pk", "kind", "organisation_pk", "programme_pk", "language", "language_detected", "valid_from",
@@ -33,9 +33,16 @@ _PLAIN_COLUMNS = (
 
 # JSON columns are read as text and each distinct text is parsed once: most rows of a shelf say the same.
 _P, _E, _O = Profile.__table__.c, Embedding.__table__.c, Organisation.__table__.c
+_FOUND_SKILLS = (
+    select(func.json_group_array(ProfileSkill.uri))
+    .where(ProfileSkill.profile_pk == _P.pk)
+    .correlate(Profile.__table__)
+    .scalar_subquery()
+)
 _FACET_COLUMNS = [
     *(_P[name] for name in _PLAIN_COLUMNS),
-    *(type_coerce(_P[name], Text).label(name) for name in _JSON_COLUMNS),
+    *(type_coerce(_P[name], Text).label(name) for name in _JSON_COLUMNS[:-1]),
+    _FOUND_SKILLS.label("found_skills"),
 ]
 _FACET_NAMES = (*_PLAIN_COLUMNS, *_JSON_COLUMNS)
 
@@ -45,7 +52,7 @@ _WANTED = (
         *(_P[name] for name in ("id", "title", "text")),
         *(_E[name] for name in ("vector", "spans", "passages")),
         *(_O[name] for name in ("id", "name", "country", "nuts_code", "nace_codes", "nace_revision", "ecosystems")),
-        *(_P[name] for name in _FACET_NAMES),
+        *_FACET_COLUMNS,
     )
     .join_from(Profile.__table__, Embedding.__table__, _E.profile_pk == _P.pk)
     .join(Organisation.__table__, _P.organisation_pk == _O.pk)

@@ -46,6 +46,7 @@ def _service(state: State, session: Session) -> SuggestionService:
         state.projection,
         state.exposure,
         state.calibrations,
+        state.skills,
     )
 
 

@@ -156,6 +156,42 @@ class EvidenceAnswer(Answer):
     offer: QuoteAnswer
 
 
+class NamedSkill(Answer):
+    """A skill, by its URI (or its id in the starter list), and its label in the answer's language, else in English."""
+
+    uri: str
+    label: str
+
+
+class CourseOwner(Answer):
+    """Whose a training offer is."""
+
+    id: str
+    name: str
+
+
+class CourseAnswer(Answer):
+    """A training offer in brief."""
+
+    id: str
+    title: str
+    organisation: CourseOwner
+
+
+class MissingSkill(NamedSkill):
+    """A skill that the seeker wants and that is not known of the offer, and who teaches it."""
+
+    training_offers: list[CourseAnswer] = Field(description="Published ones, three at most.")
+
+
+class ItemSkills(Answer):
+    """Skills that both sides declare or speak of, and those that only the seeker does."""
+
+    available: bool = Field(description="Whether a catalogue is imported, so that skills are found in texts.")
+    shared: list[NamedSkill]
+    missing: list[MissingSkill]
+
+
 class SimilarProfile(Answer):
     """A profile that says nearly the same as the one suggested, ranks lower, and was not shown beside it."""
 
@@ -187,6 +223,7 @@ class ExplainedPair(Answer):
     band_words: str
     contributions: list[ContributionAnswer]
     evidence: list[EvidenceAnswer]
+    skills: ItemSkills
     similar: list[SimilarProfile] = Field(
         description="The first five of what was collapsed into it on the way to the last one shown."
     )

@@ -22,13 +22,15 @@ from app.matching.engine import (
     total_rejected,
 )
 from app.matching.kinds import MATCH_KINDS, MatchKind, RiskTier
-from app.matching.types import Candidate, Facets, Passages, Query, Ranking, Side
+from app.matching.types import Candidate, Document, Facets, Namer, Passages, Query, Ranking, Side
 from app.matching.words import spoken
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
+from app.profiles.skill_repository import ProfileSkillRepository
 from app.profiles.tables import Profile
 from app.suggestions.answers import AnswerJson, explained, filters_of, kept, nothing_because, public_names
 from app.suggestions.exposure import Exposure, ExposureCounts
+from app.suggestions.gaps import SkillGaps
 from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository, SuggestionRepository
 from app.suggestions.schemas import (
@@ -41,6 +43,8 @@ from app.suggestions.schemas import (
 from app.suggestions.tables import Decision
 from app.taxonomy.languages import detect_language, primary
 from app.taxonomy.names import name_of
+from app.taxonomy.repository import CatalogueRepository
+from app.taxonomy.service import QUESTION_PHRASES, SkillFinder
 
 
 def match_kind(name: str) -> MatchKind:
@@ -69,11 +73,12 @@ class Judged(NamedTuple):
     known: float
 
 
-class _At(NamedTuple):
-    """Which state of the index and of the exposure an answer is made from."""
+class Ranked(NamedTuple):
+    """A ranking, the number of the last change that the index had seen, and what skills are called in it."""
 
-    index_seq: int
-    exposure_seq: int
+    ranking: Ranking
+    seq: int
+    name: Namer = name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Asker:
     language: str
     profile_pk: int | None = None
     excluded: frozenset[int] = frozenset()
+    skills_available: bool = False
 
     def query(
         self, question: Question, today: date | None = None, often_shown: frozenset[int] = frozenset()
@@ -105,7 +111,6 @@ class Asker:
             max_per_organisation=question.max_per_organisation,
             often_shown=often_shown,
             language=self.language,
-            name=name_of,
         )
 
 
@@ -121,6 +126,7 @@ class SuggestionService:
         projection: Projection,
         exposure: ExposureCounts,
         calibrations: Calibrations,
+        finder: SkillFinder | None = None,
     ) -> None:
         self._rows = rows
         self._profiles = profiles
@@ -129,6 +135,9 @@ class SuggestionService:
         self._projection = projection
         self._exposure = exposure
         self._calibrations = calibrations
+        self._catalogue = CatalogueRepository(rows.session)
+        self._finder = finder or SkillFinder(embedder)
+        self._gaps = SkillGaps(self._catalogue, ProfileSkillRepository(rows.session))
 
     def suggest(
         self,
@@ -148,12 +157,10 @@ class SuggestionService:
         exposure = self.exposure(kind, asker, position)
         query = asker.query(question, today, exposure.often_shown)
         if query is None:
-            at = _At(self._projection.catch_up(), exposure.seq)
-            ranking = Ranking((), {}, ("text",))
-            return self._answer(kind, asker, ranking, at, principal, Status.INSUFFICIENT_DATA)
-        ranking, seq = self.rank(kind, query, question.limit, position)
-        status = Status.OK if ranking.candidates else Status.NO_MATCH
-        return self._answer(kind, asker, ranking, _At(seq, exposure.seq), principal, status)
+            ranked = Ranked(Ranking((), {}, ("text",)), self._projection.catch_up())
+            return self._answer(kind, asker, None, ranked, exposure, principal)
+        ranked = self.rank(kind, query, question.limit, position)
+        return self._answer(kind, asker, query, ranked, exposure, principal)
 
     def exposure(self, kind: MatchKind, asker: Asker, position: Position) -> Exposure:
         """Return who is shown too often to others than this asker, as the database was at `position`."""
@@ -189,7 +196,7 @@ class SuggestionService:
         if found is None:
             raise NotFound
         run, suggestions = found
-        items = [suggestion.item for suggestion in suggestions]
+        items = self._gaps.restored([suggestion.item for suggestion in suggestions])
         similar = [id_ for item in items for id_ in item["similar"]]
         named = self._suggestions.named(similar) if similar else {}
         items = [{**item, "similar": [named[id_] for id_ in item["similar"] if id_ in named]} for item in items]
@@ -229,7 +236,7 @@ class SuggestionService:
             created_at=decision.created_at,
         )
 
-    def rank(self, kind: MatchKind, query: Query, limit: int, position: Position) -> tuple[Ranking, int]:
+    def rank(self, kind: MatchKind, query: Query, limit: int, position: Position) -> Ranked:
         """Let the index propose and the database decide; propose anew, without them, when the database dropped some.
 
         Not only deeper: what was dropped may have held others back.
@@ -242,7 +249,8 @@ class SuggestionService:
             documents = self._rows.documents(
                 proposed, self._embedder.model_key, with_labels=query.filters.label_min is not None
             )
-            ranking = judge(kind, query, documents, limit, calibration)
+            name = self.namer(query, documents)
+            ranking = judge(kind, replace(query, name=name), documents, limit, calibration)
             dropped.append({label: count for label, count in ranking.rejected.items() if label != BELOW_THRESHOLD})
             absent = query.absent.union(proposed) - ranking.eligible
             if len(absent) == len(query.absent):
@@ -250,7 +258,27 @@ class SuggestionService:
             query = replace(query, absent=absent)
         below = too_unlikely(proposal, ranking, limit) if calibration is not None else {}
         counted = total_rejected(proposal.rejected, proposal.held, below, *dropped)
-        return ranking._replace(rejected=counted), seq
+        return Ranked(ranking._replace(rejected=counted), seq, name)
+
+    def namer(self, query: Query, documents: Sequence[Document]) -> Namer:
+        """Return what says the names of codes, the seekers' skills of the imported catalogue among them."""
+        return self._gaps.names(query.side, query.facets, [document.facets for document in documents]).name
+
+    def explained(
+        self, kind: MatchKind, asker: Asker, query: Query, found: Sequence[Candidate], name: Namer
+    ) -> list[AnswerJson]:
+        """Return judged profiles as `ExplainedPair` describes them; `name` says the names of their skills."""
+        facets = [candidate.document.facets for candidate in found]
+        skills = self._gaps.explain(
+            asker.side,
+            asker.facets,
+            facets,
+            name,
+            language=asker.language,
+            available=asker.skills_available,
+            today=query.today,
+        )
+        return [explained(kind, one, own, asker.language) for one, own in zip(found, skills, strict=True)]
 
     def asker(self, kind: MatchKind, question: Question) -> Asker:
         """Return who asks; raises `InvalidInput` and, for a profile that is expired or withdrawn, `Conflict`."""
@@ -277,8 +305,11 @@ class SuggestionService:
         guess = detected[0] if detected else None
         code = primary(tag) if tag else guess if counts else None
         passages = embed_parts(self._embedder, [Parts(text=text)], as_queries=True)[0]
+        found = self._finder.find(self._catalogue, [{"text": text}], most_phrases=QUESTION_PHRASES)
+        skills = frozenset(skill.id for _, skill in found[0].skills) if found else frozenset()
+        facets = {"languages": frozenset({code}) if code else None, "skills": skills or None}
         language = question.answer_language or spoken(code or guess)
-        return Asker(side, text, passages, {"languages": frozenset({code}) if code else None}, language)
+        return Asker(side, text, passages, facets, language, skills_available=found is not None)
 
     def profile_asker(self, kind: MatchKind, question: Question, profile: Profile) -> Asker:
         """Return a profile in any state as the one who asks; raises `InvalidInput` when it stands on neither side."""
@@ -296,24 +327,35 @@ class SuggestionService:
             question.answer_language or spoken(primary(profile.language) if profile.language else None),
             profile.pk,
             self._suggestions.declined(kind.name, profile.pk),
+            self._catalogue.head() is not None,
         )
 
     def _answer(
-        self, kind: MatchKind, asker: Asker, ranking: Ranking, at: _At, principal: Principal, status: Status
+        self,
+        kind: MatchKind,
+        asker: Asker,
+        query: Query | None,
+        ranked: Ranked,
+        exposure: Exposure,
+        principal: Principal,
     ) -> Suggested:
-        run_id = str(uuid.uuid4())
-        items = [
-            {"suggestion_id": f"{run_id}-{rank}", "rank": rank, **explained(kind, found, asker.language)}
-            for rank, found in enumerate(ranking.candidates, start=1)
-        ]
+        """Return the answer to `query`, None when there was nothing to compare."""
+        run_id, ranking = str(uuid.uuid4()), ranked.ranking
+        # Not kept: nobody was suggested, and a run outlives the profiles that it does not point to.
+        near = [] if ranking.nearest_miss is None else [ranking.nearest_miss]
+        found = [*ranking.candidates, *near]
+        told = self.explained(kind, asker, query, found, ranked.name) if query is not None else []
+        miss = told.pop() if near else None
+        items = [{"suggestion_id": f"{run_id}-{rank}", "rank": rank, **one} for rank, one in enumerate(told, start=1)]
+        status = Status.INSUFFICIENT_DATA if query is None else Status.OK if items else Status.NO_MATCH
         calibration = self.calibration(kind)
         head: AnswerJson = {
             "match_kind": kind.name,
             "from": asker.side.value,
             "status": status.value,
             "model": self._embedder.model_key,
-            "index_seq": at.index_seq,
-            "exposure_seq": at.exposure_seq,
+            "index_seq": ranked.seq,
+            "exposure_seq": exposure.seq,
             "rules_version": kind.rules_version(),
             "answer_language": asker.language,
             "missing": public_names(ranking.missing),
@@ -333,6 +375,4 @@ class SuggestionService:
             {"rank": item["rank"], "profile_pk": found.document.pk, "item": kept(item)}
             for item, found in zip(items, ranking.candidates, strict=True)
         ]
-        # Not kept: nobody was suggested, and a run outlives the profiles that it does not point to.
-        miss = ranking.nearest_miss and explained(kind, ranking.nearest_miss, asker.language)
         return Suggested({"run_id": run_id, **head, "nearest_miss": miss, "items": items}, run, suggestions)

@@ -3,6 +3,7 @@
 The first reason is what POST /suggestions would do with the pair: a list holds exactly those that have a rank.
 """
 
+from dataclasses import replace
 from datetime import date
 
 from app.db.changes import Position
@@ -14,7 +15,7 @@ from app.matching.words import say
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
 from app.profiles.tables import Profile
-from app.suggestions.answers import AnswerJson, explained, public_names
+from app.suggestions.answers import AnswerJson, public_names
 from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository
 from app.suggestions.schemas import MOST_SUGGESTIONS, PairQuestion
@@ -54,7 +55,11 @@ class WhyService:
         exposure = self._suggestions.exposure(kind, asker, position)
         calibration = self._suggestions.calibration(kind)
         query = asker.query(question, today, exposure.often_shown)
-        candidate = explain(kind, query, document, calibration) if query is not None and document is not None else None
+        candidate = item = None
+        if query is not None and document is not None:
+            query = replace(query, name=self._suggestions.namer(query, [document]))
+            candidate = explain(kind, query, document, calibration)
+            (item,) = self._suggestions.explained(kind, asker, query, [candidate], query.name)
         reason = self._state(own, other, asker, candidate)
         seq: int | None = None
         if reason is None and query is not None and candidate is not None:
@@ -70,7 +75,7 @@ class WhyService:
             "answer_language": asker.language,
             "missing": ["text"] if query is None else public_names(missing_facts(kind, query)),
             "first_reason": reason,
-            "item": candidate and explained(kind, candidate, asker.language),
+            "item": item,
         }
 
     def _asker(self, kind: MatchKind, question: PairQuestion) -> tuple[Profile | None, Asker]:
@@ -122,7 +127,7 @@ class WhyService:
         standing, seq = self._projection.stand(position, kind, query, document.pk, calibration)
         if standing is None:
             raise Conflict("one of the two changed meanwhile: ask again")
-        ranking, _ = self._suggestions.rank(kind, query, MOST_SUGGESTIONS, position)
+        ranking = self._suggestions.rank(kind, query, MOST_SUGGESTIONS, position).ranking
         # The list itself has the last word: at the edge of a decimal the index may round the other way.
         listed = {found.document.pk: rank for rank, found in enumerate(ranking.candidates, start=1)}
         rank = listed.get(document.pk, standing.rank)

@@ -1,5 +1,6 @@
 """Field types and mixins for schemas that carry official codes; an unknown code is an error at its field."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator
@@ -11,6 +12,9 @@ from app.taxonomy.nace import normalise_nace
 from app.taxonomy.nuts import is_nuts, is_prefix
 from app.taxonomy.skills import default_catalogue
 from app.wall import Wall, not_a_bool, unique
+
+ESCO_URI = re.compile(r"http://data\.europa\.eu/esco/skill/[0-9A-Za-z.-]{1,80}")
+"""Whether there is such a skill, the imported catalogue says."""
 
 
 def _country(value: str) -> str:
@@ -37,8 +41,8 @@ def _prefix(value: str) -> str:
 
 
 def _skill(value: str) -> str:
-    if default_catalogue().get_skill(value) is None:
-        msg = "not a skill of the catalogue (see GET /api/v1/skills)"
+    if default_catalogue().get_skill(value) is None and not ESCO_URI.fullmatch(value):
+        msg = "not a skill of the catalogue (see GET /api/v1/skills), nor an ESCO skill's address"
         raise ValueError(msg)
     return value
 
@@ -55,7 +59,7 @@ NutsPrefix = Annotated[str, StringConstraints(pattern=NUTS_PATTERN), AfterValida
 """A NUTS code of any level, or a country: everything below it is meant."""
 
 SkillId = Annotated[str, StringConstraints(min_length=3, max_length=120), AfterValidator(_skill)]
-"""The id of a skill of the catalogue."""
+"""The id of a skill: of the starter list, or the URI of one of ESCO, which the services look up."""
 
 Countries = Annotated[list[Country], Field(max_length=60), AfterValidator(unique)]
 Languages = Annotated[list[Language], Field(max_length=30), AfterValidator(unique)]

@@ -21,12 +21,13 @@ _ESCO_COLUMNS: Final = frozenset({"conceptUri", "preferredLabel"})
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """One skill: id, preferred label by language, alternative labels by language, and a description."""
+    """One skill: id, preferred label by language, alternative labels by language, description, and ESCO's status."""
 
     id: str
     labels: Mapping[str, str] = field(hash=False)
     alt: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     description: str = ""
+    status: str = ""
 
     def label(self, lang: str) -> str:
         """Return the label in `lang` (its region is ignored), else in English, else in any language."""
@@ -103,6 +104,7 @@ def _joined(mine: Skill, other: Skill) -> Skill:
         {**other.labels, **mine.labels},
         {**other.alt, **mine.alt},
         mine.description or other.description,
+        mine.status or other.status,
     )
 
 
@@ -118,7 +120,7 @@ def load_skills(path: Path, lang: str = _FALLBACK) -> SkillCatalogue:
 
     A `.json` file is a list like our own: `[{"id", "labels": {lang: text}, "alt"?, "description"?}]`. Any
     other file is read as the CSV of the official ESCO download (columns conceptUri, preferredLabel,
-    altLabels with one label per line, description), whose labels are taken to be in `lang`.
+    altLabels with one label per line, description, status), whose labels are taken to be in `lang`.
     Raises ValueError when the file is neither or an id comes twice, OSError when it cannot be read.
     """
     if path.suffix.lower() == ".json":
@@ -172,6 +174,7 @@ def _from_esco(row: Mapping[str, str | None], lang: str) -> Skill:
         {lang: label},
         {lang: others} if others else {},
         (row.get("description") or "").strip(),
+        (row.get("status") or "").strip(),
     )
 
 

@@ -26,8 +26,9 @@ from app.matching.types import Passages
 from app.organisations.repository import OrganisationRepository
 from app.organisations.schemas import OrganisationCreate
 from app.organisations.service import OrganisationService
+from app.profiles.drafts import Prepared
 from app.profiles.repository import ProfileRepository
-from app.profiles.service import Prepared, ProfileService
+from app.profiles.service import ProfileService
 from app.profiles.tasks import IMPORT, ImportArguments, run_import
 from app.suggestions.projection import Projection
 from app.taxonomy.nuts import nuts_versions

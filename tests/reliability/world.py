@@ -26,10 +26,11 @@ from app.matching.types import Query, Ranking
 from app.organisations.repository import OrganisationRepository
 from app.organisations.schemas import OrganisationCreate
 from app.organisations.service import OrganisationService
+from app.profiles.drafts import Prepared
 from app.profiles.files import store_upload
 from app.profiles.repository import ProfileRepository, pack
 from app.profiles.schemas import PROFILE_CREATE
-from app.profiles.service import Prepared, ProfileService
+from app.profiles.service import ProfileService
 from app.profiles.tables import Embedding, Profile
 from app.profiles.tasks import IMPORT, ImportArguments, run_import
 from app.suggestions.exposure import ExposureCounts
@@ -202,7 +203,7 @@ class World:
             )
             # The search is judged here; what the caps leave of a ranking is judged in tests/matching/test_fairness.py.
             kind = uncapped(kind)
-            ranking, _ = service.rank(kind, query, limit, rows.last_position())
+            ranking = service.rank(kind, query, limit, rows.last_position()).ranking
             wanted = kind.profile_kind(query.side.other)
             pks = list(session.scalars(select(Profile.pk).where(Profile.kind == wanted)))
             everything = judge(

@@ -1,0 +1,219 @@
+"""Skills in texts: which concepts of a catalogue a text speaks of, and where it says so.
+
+Two ways lead to a skill. A label that stands in the text word for word, case and accents aside; and a sentence or
+clause whose vector is near to one of the three of a concept: its label, its other names, its description. Both are
+kept to what is almost certainly meant: a skill that is claimed wrongly counts against an offer or for it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from app.matching.embedder import Embedder
+from app.matching.passages import split
+from app.matching.types import Matrix
+
+SIMILARITY: Final = 0.80
+"""The least cosine of a phrase and a concept. Chosen by `scripts/link_skills.py`: the least step of 0.05 from which
+on at least six of ten skills found in the labelled sentences of both public packs are right."""
+
+LINKER: Final = "1"
+"""Raised by hand when the same catalogue and encoder would find other skills: stored ones are then found anew."""
+
+VECTORS: Final = 3
+LEAST_LETTERS: Final = 5
+"""A single word is taken for a skill from that length on, and only where it is the skill's own name."""
+
+_DECIMALS: Final = 4
+_MOST_WORDS: Final = 8
+_CHUNK: Final = 64
+_WORD: Final = re.compile("[\\w\u0300-\u036f]+[+#]*")
+_QUALIFIER: Final = re.compile(r"\s*\([^()]*\)\s*$")
+_CLAUSE: Final = re.compile(
+    r"[,;:()/•*\[\]|]|\s[-–—]\s"
+    r"|\b(?:and|or|as well as|including|such as|y|e|o|u|ni|así como|incluyendo|incluido|como|ou|bem como|incluindo"
+    r"|et|ainsi que|und|oder|sowie|i|oppure|o también)\b",
+    re.IGNORECASE,
+)
+_INNER: Final = re.compile(r"[^\s.…!?¿¡\"'«»“”\-–—](?:.*[^\s.…!?¿¡\"'«»“”\-–—])?", re.DOTALL)
+"""What is left of a clause without the space and marks around it."""
+
+_LEAST_PHRASE: Final = 3
+
+
+class FoundBy(StrEnum):
+    """What of a concept the evidence matched."""
+
+    EXACT = "exact"
+    LABEL = "label"
+    ALTERNATIVES = "alternatives"
+    DESCRIPTION = "description"
+
+
+_VECTOR_OF: Final = (FoundBy.LABEL, FoundBy.ALTERNATIVES, FoundBy.DESCRIPTION)
+
+
+class Concept(NamedTuple):
+    """A skill as texts may name it: its own names and its other names, of any number of languages."""
+
+    id: str
+    labels: tuple[str, ...]
+    alternatives: tuple[str, ...] = ()
+
+
+class FoundSkill(NamedTuple):
+    """A skill and its evidence: characters `start` to `end` of the text; the similarity of an exact label is 1."""
+
+    id: str
+    start: int
+    end: int
+    similarity: float
+    by: FoundBy
+
+
+class _Phrase(NamedTuple):
+    text: int
+    start: int
+    end: int
+
+
+class SkillLinker:
+    """Finds the skills of one catalogue in texts. Read-only once built, so any thread may use it.
+
+    `vectors`, shape (3, n, d), hold the label's, the other names' and the description's vector of each concept, a
+    row of zeros where there is none; None links by exact labels only. Ties go to the concept that comes first.
+    """
+
+    def __init__(self, concepts: Sequence[Concept], vectors: Matrix | None) -> None:
+        self._ids = [concept.id for concept in concepts]
+        self._rows = None
+        if vectors is not None:
+            if vectors.ndim != VECTORS or vectors.shape[:2] != (VECTORS, len(concepts)):
+                msg = f"the vectors of {len(concepts)} concepts have the shape {vectors.shape}"
+                raise ValueError(msg)
+            self._rows = np.ascontiguousarray(vectors.reshape(VECTORS * len(concepts), -1), dtype=np.float32)
+        self._named = _names(concepts)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def find(
+        self,
+        texts: Sequence[str],
+        embedder: Embedder,
+        *,
+        least: float = SIMILARITY,
+        most_phrases: int | None = None,
+    ) -> list[tuple[FoundSkill, ...]]:
+        """Return the skills found in each text, each once, with the best evidence, in order of its place and id.
+
+        All phrases of all texts are embedded in one call. `most_phrases` bounds those of each text that are compared
+        by vector, from its beginning; labels are looked for in all of it.
+        """
+        best: list[dict[str, FoundSkill]] = [{} for _ in texts]
+        for own, text in zip(best, texts, strict=True):
+            for found in self._exact(text):
+                own.setdefault(found.id, found)
+        for place, found in self._near(texts, embedder, least, most_phrases):
+            known = best[place].get(found.id)
+            if known is None or found.similarity > known.similarity:
+                best[place][found.id] = found
+        return [tuple(sorted(own.values(), key=lambda found: (found.start, found.end, found.id))) for own in best]
+
+    def _exact(self, text: str) -> Iterator[FoundSkill]:
+        """Yield the labels that stand in the text, the longest first where they overlap."""
+        words = list(_words(text))
+        place = 0
+        while place < len(words):
+            for size in range(min(_MOST_WORDS, len(words) - place), 0, -1):
+                run = words[place : place + size]
+                position = self._named.get(" ".join(word for word, _, _ in run))
+                if position is not None:
+                    yield FoundSkill(self._ids[position], run[0][1], run[-1][2], 1.0, FoundBy.EXACT)
+                    place += size
+                    break
+            else:
+                place += 1
+
+    def _near(
+        self, texts: Sequence[str], embedder: Embedder, least: float, most: int | None
+    ) -> Iterator[tuple[int, FoundSkill]]:
+        """Yield, with its text's number, the concept nearest to each phrase, where it is near enough."""
+        if self._rows is None or not self._ids:
+            return
+        said: dict[str, list[_Phrase]] = {}
+        for number, text in enumerate(texts):
+            for start, end in phrases(text, embedder)[:most]:
+                said.setdefault(text[start:end], []).append(_Phrase(number, start, end))
+        if not said:
+            return
+        wanted = list(said)
+        vectors = embedder.embed_documents(wanted)
+        for first in range(0, len(wanted), _CHUNK):
+            table = (self._rows @ vectors[first : first + _CHUNK].T).reshape(VECTORS, len(self._ids), -1)
+            nearest = table.max(axis=0)
+            for column, position in enumerate(nearest.argmax(axis=0).tolist()):
+                similarity = round(min(1.0, float(nearest[position, column])), _DECIMALS)
+                if similarity < least:
+                    continue
+                by = _VECTOR_OF[int(table[:, position, column].argmax())]
+                for number, start, end in said[wanted[first + column]]:
+                    yield number, FoundSkill(self._ids[position], start, end, similarity, by)
+
+
+def phrases(text: str, embedder: Embedder) -> list[tuple[int, int]]:
+    """Return the [start, end) of a text's sentences and of their clauses, in order, each once.
+
+    Clauses end at commas, brackets and the like and at words such as "and", "including", "así como", "bem como": what
+    a list of skills is made of.
+    """
+    found: dict[tuple[int, int], None] = {}
+    for sentence in split(text, embedder.count_tokens, target=1, limit=embedder.max_tokens):
+        cuts = [(match.start(), match.end()) for match in _CLAUSE.finditer(text, sentence.start, sentence.end)]
+        starts = [sentence.start, *(end for _, end in cuts)]
+        ends = [*(start for start, _ in cuts), sentence.end]
+        for start, end in ((sentence.start, sentence.end), *zip(starts, ends, strict=True)):
+            inner = _INNER.search(text, start, end)
+            if inner and inner.end() - inner.start() >= _LEAST_PHRASE:
+                found[inner.start(), inner.end()] = None
+    return list(found)
+
+
+def _words(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the words of a text without case and accents, with their places in it."""
+    for match in _WORD.finditer(text):
+        decomposed = unicodedata.normalize("NFKD", match.group().casefold())
+        yield "".join(char for char in decomposed if not unicodedata.combining(char)), match.start(), match.end()
+
+
+def _key(name: str) -> str:
+    return " ".join(word for word, _, _ in _words(name))
+
+
+def _names(concepts: Sequence[Concept]) -> dict[str, int]:
+    """Return the concept that each name stands for; a name of several concepts stands for none.
+
+    A skill's own name goes before another's alternative. "Java (computer programming)" is also called by what stands
+    before the brackets. Other names of one word ("data", "design") are too common to say anything.
+    """
+    own: dict[str, int | None] = {}
+    other: dict[str, int | None] = {}
+    for position, concept in enumerate(concepts):
+        for table, names in ((own, _unqualified(concept.labels)), (other, concept.alternatives)):
+            for key in {_key(name) for name in names}:
+                table[key] = position if table.get(key, position) == position else None
+    named = {key: position for key, position in other.items() if " " in key and key not in own}
+    named |= {key: position for key, position in own.items() if " " in key or _is_telling(key)}
+    return {key: position for key, position in named.items() if position is not None}
+
+
+def _unqualified(labels: Sequence[str]) -> list[str]:
+    return [*labels, *(_QUALIFIER.sub("", label) for label in labels)]
+
+
+def _is_telling(word: str) -> bool:
+    return len(word) >= LEAST_LETTERS and not word.isdigit()
