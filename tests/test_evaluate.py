@@ -126,6 +126,7 @@ def score_py() -> ModuleType:
 
 
 @pytest.mark.skipif(not (SHARED_DATA / "packs").exists(), reason="needs ../shared/data/packs (relevance packs)")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # it leaves task.json open
 @pytest.mark.parametrize("name", ["eufunds_fr_de_same_field", "nace_label_pl_en", "talentclef25_val_en"])
 def test_every_metric_is_that_of_the_packs_own_script(name: str, vectors: Vectors) -> None:
     folder = SHARED_DATA / "packs" / name
