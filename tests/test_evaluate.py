@@ -6,13 +6,14 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import ir_measures
 import numpy as np
 import pytest
-from evaluation import metrics, own, packs, stages
+from evaluation import lexical, metrics, own, packs, stages
 from evaluation.encoders import Vectors
 from hypothesis import given
 from hypothesis import strategies as st
@@ -182,3 +183,21 @@ def test_an_encoder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no-such-model" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_words_are_stemmed_and_weigh_within_one_language_only(tmp_path: Path, vectors: Vectors) -> None:
+    corpus = [
+        ("g0", "Técnicos de soldadura naval"),
+        ("g1", "panaderos de pueblo"),
+        *[("x", f"de {n}") for n in range(30)],
+    ]
+    pack = packs.read(make_pack(tmp_path, "p", ["técnica de soldaduras", "panadero"], corpus))
+    index = lexical.LexicalIndex(pack.corpus)
+    found = [index.search(query) for query in pack.queries]
+    index.close()
+    assert [np.flatnonzero(scores).tolist() for scores in found] == [[0], [1]]  # "de" is in too many rows to count
+    first = next(lexical.fused(pack, vectors))
+    cosine = next(stages.dense(pack, vectors))
+    assert first[0] == pytest.approx((1 - lexical.WEIGHT) * cosine[0] + lexical.WEIGHT)
+    english = replace(pack, corpus=tuple(row._replace(language="en") for row in pack.corpus))
+    assert np.array_equal(next(lexical.fused(english, vectors)), cosine)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation import lexical
 from evaluation.encoders import Vectors
 from evaluation.metrics import Judge
 from evaluation.packs import Pack
@@ -21,7 +22,7 @@ def dense(pack: Pack, vectors: Vectors) -> Iterator[Scores]:
         yield corpus @ query
 
 
-STAGES: dict[str, Stage] = {"dense": dense}
+STAGES: dict[str, Stage] = {"dense": dense, "lexical": lexical.fused}
 """By name, in the order of the table. A further stage (skills) is one more entry."""
 
 
