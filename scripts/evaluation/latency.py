@@ -7,10 +7,9 @@ from benchmark.processes import Worker
 
 from app.matching.onnx_export import SENTENCES
 from evaluation import own
-from evaluation.encoders import BASELINE, EXPORTED
+from evaluation.encoders import BASELINE_SERVED
 
 PLAIN = "plain sentence-transformers"
-BASELINE_SERVED = f"{BASELINE}{EXPORTED}"
 TEXTS = 200
 ROUNDS = 5
 
