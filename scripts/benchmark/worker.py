@@ -1,8 +1,8 @@
 """A process that encodes, imports or searches on request, so that no library's threads disturb another's clock.
 
 Usage: python -m benchmark.worker ROLE [FOLDER]; one JSON object a line on standard input, one answer a line on
-standard output. Roles: `ours` (Puente's encoder and import), `plain` (sentence-transformers as it comes), `index`
-(search within a mask over the vectors in FOLDER).
+standard output. Roles: `ours` (Puente's encoder and import), `plain` (sentence-transformers as it comes), `encoder`
+(the encoder that FOLDER names, alone), `index` (search within a mask over the vectors in FOLDER).
 """
 
 import json
@@ -69,6 +69,14 @@ def ours() -> Commands:
     }
 
 
+def encoder(name: str) -> Commands:
+    """Return the commands of one encoder by name."""
+    from evaluation.encoders import load  # noqa: PLC0415 - the other roles do without
+
+    embedder = load(name)
+    return {"questions": lambda texts: _each(lambda text: embedder.embed_queries([text]), texts)}
+
+
 def index(folder: str) -> Commands:
     """Return the commands of the search within a mask."""
     from benchmark.search import Contest  # noqa: PLC0415 - the other roles do without
@@ -81,7 +89,7 @@ def main() -> None:
     """Answer until the input ends."""
     answers = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints must not be read as an answer
-    roles: dict[str, Callable[..., Commands]] = {"plain": plain, "ours": ours, "index": index}
+    roles: dict[str, Callable[..., Commands]] = {"plain": plain, "ours": ours, "encoder": encoder, "index": index}
     commands: Commands = {"hello": lambda: "hello", **roles[sys.argv[1]](*sys.argv[2:])}
     for line in sys.stdin:
         request = json.loads(line)

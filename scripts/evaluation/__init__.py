@@ -1,0 +1,1 @@
+"""What `scripts/evaluate.py` is made of: packs, encoders, stages, metrics, own data and targets."""
