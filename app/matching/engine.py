@@ -4,7 +4,7 @@
 (architecture.md §2): the index may be late or damaged, and then costs recall for one request, never privacy.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -112,8 +112,8 @@ def judge(kind: MatchKind, query: Query, documents: Sequence[Document], limit: i
     return Ranking(tuple(candidates), rejected, missing_facts(kind, query), eligible)
 
 
-def _owners(table: Table, rows: Rows, places: Places) -> list[Hashable]:
-    return table.column("organisation").at(rows[places])
+def _owners(table: Table, rows: Rows, places: Places) -> NDArray[np.int64]:
+    return table.column("organisation").numbers(rows[places])
 
 
 def _vectors(shelf: Shelf, rows: Rows, places: Places) -> Matrix:
