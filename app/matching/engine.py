@@ -4,7 +4,7 @@
 (architecture.md §2): the index may be late or damaged, and then costs recall for one request, never privacy.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -220,8 +220,8 @@ def _weigh_documents(
     return _weigh(kind, query, table, rows, similarities)
 
 
-def _owners(table: Table, rows: Rows, places: Places) -> list[Hashable]:
-    return table.column("organisation").at(rows[places])
+def _owners(table: Table, rows: Rows, places: Places) -> NDArray[np.int64]:
+    return table.column("organisation").numbers(rows[places])
 
 
 def _vectors(shelf: Shelf, rows: Rows, places: Places) -> Matrix:

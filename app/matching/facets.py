@@ -56,9 +56,11 @@ class Column:
         code = self._codes_of.get(value, -1)
         return np.asarray(self._codes[rows] == code)
 
-    def at(self, rows: Rows) -> list[Hashable]:
-        """Return the value of each of `rows`."""
-        return [self.values[code] for code in self._codes[rows].tolist()]
+    def numbers(self, rows: Rows) -> NDArray[np.int64]:
+        """Return for each of `rows` a number that stands for its value, -1 where it is unknown."""
+        codes = self._codes[rows].astype(np.int64)
+        codes[codes == self._codes_of.get(None, -1)] = -1
+        return codes
 
     def keep(self, test: Callable[[Any], bool], rows: Rows) -> NDArray[np.bool_] | None:
         """Return for each of `rows` whether its value passes, or None when every value does."""
@@ -118,9 +120,10 @@ class ShortColumn:
         """Return for each of `rows` whether it has that value."""
         return np.array([self._values[row] == value for row in rows], dtype=np.bool_)
 
-    def at(self, rows: Rows) -> list[Hashable]:
-        """Return the value of each of `rows`."""
-        return [self._values[row] for row in rows]
+    def numbers(self, rows: Rows) -> NDArray[np.int64]:
+        """Return for each of `rows` a number that stands for its value, -1 where it is unknown."""
+        known: dict[Hashable, int] = {None: -1}
+        return np.array([known.setdefault(self._values[row], len(known)) for row in rows], dtype=np.int64)
 
     def keep(self, test: Callable[[Any], bool], rows: Rows) -> NDArray[np.bool_] | None:
         """Return for each of `rows` whether its value passes, or None when all do."""

@@ -5,8 +5,7 @@ moved but by the exposure margin, nothing is added: a list that the caps leave s
 depend on how long a list is asked for: the shorter list is the beginning of the longer one.
 """
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -32,6 +31,9 @@ EXPOSURE = "exposure"
 
 LONGEST_WALK = 1_000
 """Whose place is asked for is followed until that many stand before it: ten times the longest list there is."""
+
+UNKNOWN = -1
+"""The number of an organisation that is not known."""
 
 _BLOCK = 16
 _DECIMALS = 4
@@ -125,7 +127,7 @@ def fair_list(
     fairness: Fairness,
     keys: NDArray[np.int64],
     scores: NDArray[np.float64],
-    organisations: Callable[[Places], Sequence[Hashable]],
+    organisations: Callable[[Places], NDArray[np.int64]],
     vectors: Callable[[Places], Matrix],
     limit: int,
     *,
@@ -135,7 +137,8 @@ def fair_list(
     """Return the fair list of the candidates with these keys and scores, both shape (n,), in any order.
 
     Only who is ranked by more than `floor` is walked: below it candidates that are not given may have a place.
-    `organisations(places)` are the owners of candidates, None where one is not known: it is then under nobody's cap.
+    `organisations(places)` are numbers of the candidates' owners, `UNKNOWN` where that is not known: it is then under
+    nobody's cap.
     `vectors(places)` are their unit vectors, shape (len(places), d).
 
     `held` counts who was passed over on the way to the last one shown, by the first cap that forbids it, and under
@@ -163,7 +166,7 @@ def fate(
     fairness: Fairness,
     keys: NDArray[np.int64],
     scores: NDArray[np.float64],
-    organisations: Callable[[Places], Sequence[Hashable]],
+    organisations: Callable[[Places], NDArray[np.int64]],
     vectors: Callable[[Places], Matrix],
     own: int,
     *,
@@ -178,9 +181,14 @@ def fate(
     def follow(often: frozenset[int]) -> Fate:
         order, _ = _order(fairness.exposure, keys, scores, often)
         before = int(np.flatnonzero(order == own)[0])
-        walk = _walked(fairness, order[: before + 1], organisations, vectors, LONGEST_WALK)
-        cap = walk.held.get(own)
-        return Fate(before + 1 - len(walk.held) if cap is None else None, cap)
+        upto = order[: before + 1]
+        owners = organisations(upto)
+        walk = _walked(fairness, upto, owners, vectors, LONGEST_WALK)
+        cap = walk.last_cap
+        if owners[-1] in walk.capped and own not in walk.shown:
+            # Passed over with others of its organisation, and never walked.
+            cap = PER_ORGANISATION
+        return Fate(before + 1 - sum(walk.held.values()) if cap is None else None, cap)
 
     found = follow(often_shown)
     if found.cap is None or often_shown.isdisjoint(keys.tolist()):
@@ -206,56 +214,69 @@ def _order(
 def _walk(
     fairness: Fairness,
     order: Places,
-    organisations: Callable[[Places], Sequence[Hashable]],
+    organisations: Callable[[Places], NDArray[np.int64]],
     vectors: Callable[[Places], Matrix],
     limit: int,
 ) -> FairList:
     """Return what walking the candidates at `order`, best first, until `limit` are shown comes to."""
-    walk = _walked(fairness, order, organisations, vectors, limit)
+    walk = _walked(fairness, order, organisations(order), vectors, limit)
     similar = {place: tuple(copies) for place, copies in walk.similar.items()}
-    walked = len(walk.shown) + len(walk.held)
-    return FairList(tuple(walk.shown), similar, Counter(walk.held.values()), walked, walk.full)
+    walked = len(walk.shown) + sum(walk.held.values())
+    return FairList(tuple(walk.shown), similar, walk.held, walked, walk.full)
 
 
 def _walked(
-    fairness: Fairness,
-    order: Places,
-    organisations: Callable[[Places], Sequence[Hashable]],
-    vectors: Callable[[Places], Matrix],
-    limit: int,
+    fairness: Fairness, order: Places, owners: NDArray[np.int64], vectors: Callable[[Places], Matrix], limit: int
 ) -> "_Walk":
     walk, block = _Walk(fairness, limit), max(limit, _BLOCK)
-    for first in range(0, len(order), block):
-        if walk.full:
-            break
-        places = order[first : first + block]
-        walk.take(places.tolist(), organisations(places), partial(vectors, places))
+    passed: list[NDArray[np.int64]] = []
+    ahead = np.arange(len(order))
+    while len(ahead) and not walk.full:
+        steps, ahead = ahead[:block], ahead[block:]
+        places = order[steps]
+        if walk.take(places.tolist(), owners[steps].tolist(), partial(vectors, places)) and len(ahead):
+            # All at once: an organisation may have thousands more.
+            capped = np.isin(owners[ahead], walk.capped)
+            passed.append(ahead[capped])
+            ahead = ahead[~capped]
+    if walk.full:
+        last = int(np.flatnonzero(order == walk.shown[-1])[0])
+        passed = [steps[steps < last] for steps in passed]
+    walk.count(PER_ORGANISATION, sum(map(len, passed)))
     return walk
 
 
 class _Walk:
-    """What was shown so far, and what was held back by which cap."""
+    """What was shown and held back so far; `last_cap` is the cap that forbade the last one walked, or None."""
 
     def __init__(self, fairness: Fairness, limit: int) -> None:
         self._copies = fairness.copies
         self._most = fairness.max_per_organisation
         self._limit = limit
-        self._owner_of: dict[int, Hashable] = {}
-        self._owned: dict[Hashable, int] = {}
+        self._owner_of: dict[int, int] = {}
+        self._owned: dict[int, int] = {}
         self._rank: dict[int, int] = {}
         self._groups: dict[int, list[int]] = {}
         self._vectors: list[NDArray[np.float64]] = []
         self.shown: list[int] = []
+        self.capped: list[int] = []
         self.similar: dict[int, list[int]] = {}
-        self.held: dict[int, str] = {}
+        self.held: dict[str, int] = {}
+        self.last_cap: str | None = None
 
     @property
     def full(self) -> bool:
         return len(self.shown) >= self._limit
 
-    def take(self, places: Sequence[int], owners: Sequence[Hashable], vectors: Callable[[], Matrix]) -> None:
-        """Walk the candidates at `places`, who come next; `vectors()` are theirs."""
+    def count(self, label: str, more: int) -> None:
+        """Count so many who were held back."""
+        if more:
+            self.held[label] = self.held.get(label, 0) + more
+
+    def take(self, places: Sequence[int], owners: Sequence[int], vectors: Callable[[], Matrix]) -> bool:
+        """Walk the candidates at `places`, who come next, with `vectors()`; tell whether an owner reached the cap."""
         self._owner_of.update(zip(places, owners, strict=True))
+        before = len(self.capped)
         near: Mapping[int, list[tuple[int, float]]] = {}
         block = None
         if self._copies is not None:
@@ -264,16 +285,19 @@ class _Walk:
             near = self._near(self._copies, places, block)
         for row, (place, owner) in enumerate(zip(places, owners, strict=True)):
             if self.full:
-                return
-            label = self._forbidden(place, near.get(place, ()))
+                break
+            label = self.last_cap = self._forbidden(place, owner, near.get(place, ()))
             if label is not None:
-                self.held[place] = label
+                self.count(label, 1)
                 continue
             self._rank[place] = len(self.shown)
             self.shown.append(place)
-            self._owned[owner] = self._owned.get(owner, 0) + 1
+            owned = self._owned[owner] = self._owned.get(owner, 0) + 1
+            if owned == self._most and owner != UNKNOWN:
+                self.capped.append(owner)
             if block is not None:
                 self._vectors.append(block[row])
+        return len(self.capped) > before
 
     def _near(
         self, copies: Copies, places: Sequence[int], block: NDArray[np.float64]
@@ -289,27 +313,25 @@ class _Walk:
         return found
 
     def _same_owner(self, place: int, other: int) -> bool:
-        owner = self._owner_of[place]
-        return owner is not None and owner == self._owner_of[other]
+        return self._owner_of[place] == self._owner_of[other] != UNKNOWN
 
-    def _forbidden(self, place: int, near: Sequence[tuple[int, float]]) -> str | None:
+    def _forbidden(self, place: int, owner: int, near: Sequence[tuple[int, float]]) -> str | None:
         """Return the cap that forbids this candidate, or None; note whom it belongs with."""
-        group = [place]
-        if self._copies is not None:
-            # What was held back is nobody's neighbour.
-            close = [(other, cosine) for other, cosine in near if other in self._rank]
-            same = [other for other, cosine in close if cosine >= self._copies.near_duplicate]
-            members = {member for other, _ in close for member in self._groups[other]}
-            if same or len(members) >= self._copies.most:
-                best = min(same or [other for other, _ in close], key=self._rank.__getitem__)
-                listed = self.similar.setdefault(best, [])
-                if len(listed) < MAX_SIMILAR:
-                    listed.append(place)
-                return NEAR_DUPLICATE
-            group = [*sorted(members), place]
-        owner = self._owner_of[place]
-        if self._most is not None and owner is not None and self._owned.get(owner, 0) >= self._most:
+        if owner in self.capped:
             return PER_ORGANISATION
+        if self._copies is None:
+            return None
+        # What was held back is nobody's neighbour.
+        close = [(other, cosine) for other, cosine in near if other in self._rank]
+        same = [other for other, cosine in close if cosine >= self._copies.near_duplicate]
+        members = {member for other, _ in close for member in self._groups[other]}
+        if same or len(members) >= self._copies.most:
+            best = min(same or [other for other, _ in close], key=self._rank.__getitem__)
+            listed = self.similar.setdefault(best, [])
+            if len(listed) < MAX_SIMILAR:
+                listed.append(place)
+            return NEAR_DUPLICATE
+        group = [*sorted(members), place]
         for member in group:
             self._groups[member] = group
         return None

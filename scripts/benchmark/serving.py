@@ -189,11 +189,13 @@ def _check(
 
 def _fair_best(setting: Setting, rows: Places, similarities: NDArray[np.float32]) -> list[float]:
     """Return the ten best similarities of a fair list: every row is walked, in order of similarity."""
+    numbers: dict[str, int] = {}
+    owners = [numbers.setdefault(region_ref(setting.rows[row]), len(numbers)) for row in rows]
     listed = fair_list(
         MATCH_KINDS["cluster-region"].fairness(Side.OFFER),
         rows,
         similarities.astype(np.float64),
-        lambda places: [region_ref(setting.rows[row]) for row in rows[places]],
+        np.array(owners).__getitem__,
         lambda places: setting.vectors[rows[places]],
         10,
     )

@@ -1,6 +1,6 @@
 """Fair lists: what is shown equals a naive walk over the whole ranking, whatever is asked for."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from app.matching.engine import judge, propose, too_unlikely
 from app.matching.fairness import (
     LONGEST_WALK,
     MAX_SIMILAR,
+    UNKNOWN,
     Copies,
     ExposurePolicy,
     FairList,
@@ -51,7 +52,7 @@ class Given(NamedTuple):
 
     keys: list[int]
     scores: list[float]
-    owners: list[Hashable]
+    owners: list[int]
     vectors: Matrix
     often: frozenset[int]
 
@@ -60,7 +61,7 @@ class Given(NamedTuple):
             policy,
             np.array(self.keys, dtype=np.int64),
             np.array(self.scores, dtype=np.float64),
-            lambda places: [self.owners[place] for place in places],
+            lambda places: np.array([self.owners[place] for place in places], dtype=np.int64),
             lambda places: self.vectors[places],
             limit,
             floor=floor,
@@ -74,7 +75,7 @@ def worlds(draw: st.DrawFn) -> Given:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     pool = grid(rng, draw(st.integers(1, 20)))
     vectors = pool[rng.integers(0, len(pool), count)]
-    owners: list[Hashable] = [None if owner == 0 else int(owner) for owner in rng.integers(0, 6, count)]
+    owners = [int(owner) for owner in rng.integers(UNKNOWN, 5, count)]
     keys = [int(key) for key in rng.permutation(200)[:count]]
     often = frozenset(key for key in keys if rng.random() < 0.2) if draw(st.booleans()) else frozenset()
     return Given(keys, [round(float(s), 2) for s in rng.random(count) / 5], owners, vectors, often)
@@ -92,7 +93,7 @@ def ranked(world: Given, policy: Fairness) -> list[int]:
 
 def belong(world: Given, copies: Copies, one: int, other: int, least: float) -> bool:
     owner = world.owners[one]
-    mine = owner is not None and owner == world.owners[other]
+    mine = owner == world.owners[other] != UNKNOWN
     return (copies.of_others or mine) and float(world.vectors[one] @ world.vectors[other]) >= least
 
 
@@ -111,14 +112,14 @@ def largest_group(world: Given, copies: Copies, places: Sequence[int]) -> int:
 def allowed(world: Given, policy: Fairness, shown: Sequence[int], place: int) -> str | None:
     """Return the cap that forbids `place` beside `shown`, by its definition."""
     copies, most, owner = policy.copies, policy.max_per_organisation, world.owners[place]
+    if most is not None and owner != UNKNOWN and sum(world.owners[other] == owner for other in shown) >= most:
+        return "per_organisation"
     if copies is not None:
         if any(belong(world, copies, place, other, copies.near_duplicate) for other in shown):
             return "near_duplicate"
         together = largest_group(world, copies, [*shown, place])
         if together > copies.most and together > largest_group(world, copies, shown):
             return "near_duplicate"
-    if most is not None and owner is not None and sum(world.owners[other] == owner for other in shown) >= most:
-        return "per_organisation"
     return None
 
 
@@ -156,7 +157,7 @@ def test_the_caps_hold_and_nothing_is_added(world: Given, policy: Fairness, limi
     found = world.listed(policy, limit)
     assert len(set(found.shown)) == len(found.shown) <= limit
     if policy.max_per_organisation is not None:
-        owners = [world.owners[place] for place in found.shown if world.owners[place] is not None]
+        owners = [world.owners[place] for place in found.shown if world.owners[place] != UNKNOWN]
         assert max(map(owners.count, owners), default=0) <= policy.max_per_organisation
     if policy.copies is not None:
         assert largest_group(world, policy.copies, found.shown) <= policy.copies.most
@@ -202,7 +203,7 @@ def test_each_one_has_its_fate(world: Given, policy: Fairness) -> None:
             policy,
             np.array(world.keys, dtype=np.int64),
             np.array(world.scores, dtype=np.float64),
-            lambda places: [world.owners[place] for place in places],
+            lambda places: np.array([world.owners[place] for place in places], dtype=np.int64),
             lambda places: world.vectors[places],
             place,
             often_shown=world.often,
@@ -219,12 +220,12 @@ def test_each_one_has_its_fate(world: Given, policy: Fairness) -> None:
 def test_who_stands_beyond_the_longest_walk_has_the_rank_of_their_score() -> None:
     count = LONGEST_WALK + 50
     keys, scores = np.arange(count), np.linspace(0.9, 0.1, count)
-    owners = ["one"] * 10 + list(range(count - 10))
+    owners = np.array([0] * 10 + list(range(1, count - 9)))
     vectors = np.zeros((count, 4), dtype=np.float32)
 
     def stands(place: int) -> Fate:
         policy = Fairness(max_per_organisation=3)
-        return fate(policy, keys, scores, lambda places: [owners[p] for p in places], lambda p: vectors[p], place)
+        return fate(policy, keys, scores, owners.__getitem__, vectors.__getitem__, place)
 
     assert stands(2) == Fate(3, None)
     assert stands(9) == Fate(None, "per_organisation")
@@ -281,7 +282,7 @@ def test_index_and_database_show_the_same_list(
     world = Given(
         [pk for _, pk in ranking],
         [score for score, _ in ranking],
-        [by_key[pk].facets["organisation"] for _, pk in ranking],
+        [int(str(by_key[pk].facets["organisation"])) for _, pk in ranking],
         np.array([by_key[pk].passages.vector for _, pk in ranking]).reshape(-1, DIM),
         often,
     )
