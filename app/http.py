@@ -84,7 +84,7 @@ def in_body() -> Iterator[None]:
 
 @contextmanager
 def in_query(names: Mapping[str, str]) -> Iterator[None]:
-    """Name the fields that a service refuses as parameters of the query; `names` gives those that are called otherwise."""
+    """Name the fields that a service refuses as parameters of the query; `names` gives those called otherwise."""
     try:
         yield
     except InvalidInput as error:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.matching.engine import judge, missing_facts, propose, total_rejected
+from app.matching.documents import passage_weights
+from app.matching.engine import judge, missing_facts, propose, rejecting_rule, stand, total_rejected
 from app.matching.filters import PairRule
 from app.matching.index import ExactIndex, FaissIndex
 from app.matching.kinds import MATCH_KINDS, MatchKind
 from app.matching.shelf import Shelf
-from app.matching.types import Document, Filters, Passages, Side
+from app.matching.types import Document, Filters, Matrix, Passages, Side
 from tests.matching.contracts import DIM, grid, sphere
 from tests.matching.worlds import (
     LANGUAGES,
@@ -99,6 +100,10 @@ def test_what_is_proposed_equals_brute_force(
     ranking = judge(kind, question, documents, limit)
     assert [(c.score, c.document.pk) for c in ranking.candidates] == expected[:limit]
     assert dict(ranking.rejected) == rejected
+    ranks = {pk: (rank, len(expected)) for rank, (_, pk) in enumerate(expected, start=1)}
+    shelf = shelf_of(documents)
+    assert [stand(shelf, kind, question, found.pk) for found in documents] == [ranks.get(d.pk) for d in documents]
+    assert [rejecting_rule(kind, question, found) is None for found in documents] == [d.pk in ranks for d in documents]
 
 
 @settings(SLOW, max_examples=12)
@@ -274,10 +279,16 @@ def test_a_shelf_forgets_what_was_replaced_or_removed(seed: int, steps: list[tup
     assert (proposal.eligible, dict(proposal.rejected)) == (len(expected), rejected)
 
 
+def summed(spans: tuple[tuple[int, int] | None, ...], vectors: Matrix) -> Passages:
+    """Return passages with the document's vector that they make."""
+    total = passage_weights(spans) @ vectors
+    return Passages(spans, vectors, np.asarray(total / np.linalg.norm(total), dtype=np.float32))
+
+
 def test_evidence_quotes_the_nearest_passages_and_each_of_theirs_once() -> None:
     axes = np.eye(DIM, dtype=np.float32)
-    theirs = Passages(((0, 3), (4, 7), (8, 11), None, (12, 15)), axes[[0, 1, 2, 3, 4]], axes[0])
-    mine = Passages((None, (0, 2), (3, 5)), np.stack([axes[3], axes[1], 0.8 * axes[0] + 0.6 * axes[2]]), axes[1])
+    theirs = summed(((0, 3), (4, 7), (8, 11), None, (12, 15)), axes[[0, 1, 2, 3, 4]])
+    mine = summed((None, (0, 2), (3, 5)), np.stack([axes[3], axes[1], 0.8 * axes[0] + 0.6 * axes[2]]))
     found = Document(1, "aaa bbb ccc ddd", {}, theirs)
     kind = MATCH_KINDS["cluster-region"]
     for side in Side:

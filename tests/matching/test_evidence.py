@@ -14,9 +14,28 @@ from app.matching.evidence import LEAST_LOSS, MAX_EVIDENCE, Quotes
 from app.matching.types import Document, Passages, Query, Side
 
 EMBEDDER = HashEmbedder(64)
-WORDS = (
-    "boat net fish car wheel motor oak table chair wine grape hill school teach robot weld steel port sea wind".split()
-)
+WORDS = [
+    "boat",
+    "net",
+    "fish",
+    "car",
+    "wheel",
+    "motor",
+    "oak",
+    "table",
+    "chair",
+    "wine",
+    "grape",
+    "hill",
+    "school",
+    "teach",
+    "robot",
+    "weld",
+    "steel",
+    "port",
+    "sea",
+    "wind",
+]
 
 sentences = st.lists(st.sampled_from(WORDS), min_size=3, max_size=24).map(lambda own: " ".join(own).capitalize() + ".")
 texts = st.lists(sentences, min_size=1, max_size=7).map(" ".join)
