@@ -33,7 +33,7 @@ class VectorIndex(Protocol):
         """Return the min(k, len(rows)) best of `rows` (ascending positions) and their inner products, best first."""
 
     def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
-        """Return the inner product of each of `rows`, the same as `search` gives."""
+        """Return the inner product of each of `rows`."""
 
 
 def check_unit(vectors: Matrix, dim: int) -> Matrix:
