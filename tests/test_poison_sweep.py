@@ -36,11 +36,13 @@ BASES: dict[str, dict[str, Any]] = {
     "TrainingOfferCreate": offer("s"),
     "TraineeCreate": trainee("s", "DAW-1"),
     "SuggestionQuestion": {"text": "Electric vehicles"},
+    "PairQuestion": {"text": "Electric vehicles", "offer": "0" * 36},
     "DecisionInput": {"decision": "accepted", "reason": "Yes.", "decided_by": "Marta"},
 }
 ADDRESSES = {
     "OrganisationCreate": "/organisations",
     "SuggestionQuestion": "/suggestions/cluster-region",
+    "PairQuestion": "/suggestions/cluster-region/why",
     "DecisionInput": "/suggestions/nothing/decision",
 }
 PATCHED = {"OrganisationCreate": "organisations", "SkillNeedCreate": "profiles", "TrainingOfferCreate": "profiles"}

@@ -36,7 +36,7 @@ class VectorIndex(Protocol):
         """Return the vectors of `rows`, in any order, shape (len(rows), dim)."""
 
     def similarities(self, query: Vector, rows: Rows) -> NDArray[np.float32]:
-        """Return the inner product of each of `rows`, the same as `search` gives."""
+        """Return the inner product of each of `rows`."""
 
 
 def check_unit(vectors: Matrix, dim: int) -> Matrix:

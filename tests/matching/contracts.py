@@ -57,7 +57,8 @@ class VectorIndexContract:
 
     def check(self, vectors: Matrix, query: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> None:
         """Compare one search with brute force in double precision."""
-        found, similarities = self.filled(vectors).search(query, rows, k)
+        index = self.filled(vectors)
+        found, similarities = index.search(query, rows, k)
         assert len(found) == len(similarities) == min(k, len(rows))
         assert len(set(found.tolist())) == len(found)
         assert set(found.tolist()) <= set(rows.tolist())
@@ -65,6 +66,7 @@ class VectorIndexContract:
         np.testing.assert_allclose(similarities, exact[found], atol=1e-6)
         assert np.all(np.diff(similarities) <= 0)
         np.testing.assert_allclose(similarities, np.sort(exact[rows])[::-1][: len(found)], atol=1e-6)
+        np.testing.assert_allclose(index.similarities(query, rows), exact[rows], atol=1e-6)
 
     @pytest.mark.parametrize("vectors", [grid, sphere])
     @pytest.mark.parametrize("mask", MASKS)

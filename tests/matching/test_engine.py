@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.matching.documents import passage_weights
-from app.matching.engine import judge, missing_facts, propose, total_rejected
+from app.matching.engine import judge, missing_facts, propose, rejecting_rule, stand, total_rejected
 from app.matching.filters import PairRule
 from app.matching.index import ExactIndex, FaissIndex
 from app.matching.kinds import MATCH_KINDS, MatchKind
@@ -104,6 +104,10 @@ def test_what_is_proposed_equals_brute_force(
     ranking = judge(kind, question, documents, limit)
     assert [(c.score, c.document.pk) for c in ranking.candidates] == expected[:limit]
     assert dict(ranking.rejected) == rejected
+    ranks = {pk: (rank, len(expected), None) for rank, (_, pk) in enumerate(expected, start=1)}
+    shelf = shelf_of(documents)
+    assert [stand(shelf, kind, question, found.pk) for found in documents] == [ranks.get(d.pk) for d in documents]
+    assert [rejecting_rule(kind, question, found) is None for found in documents] == [d.pk in ranks for d in documents]
 
 
 @settings(SLOW, max_examples=12)

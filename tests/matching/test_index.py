@@ -25,3 +25,5 @@ def test_they_agree_at_the_encoders_width() -> None:
         first, second = exact.search(query, rows, 50), faiss.search(query, rows, 50)
         np.testing.assert_array_equal(first[0], second[0])
         np.testing.assert_allclose(first[1], second[1], atol=1e-6)
+        # To the last bit: a rank is counted by these, and a list ordered by those.
+        np.testing.assert_array_equal(faiss.similarities(query, second[0]), second[1])
