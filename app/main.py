@@ -30,6 +30,7 @@ from app.suggestions.projection import Projection
 from app.suggestions.recorder import RunRecorder
 from app.suggestions.routes import router as suggestions
 from app.suggestions.turns import Turns
+from app.taxonomy.repository import CatalogueRepository
 from app.taxonomy.service import SkillFinder
 
 DESCRIPTION = """
@@ -68,6 +69,8 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         state.runner = JobRunner(database, {IMPORT: task})
         encoder.embed_queries(["warm"])
         state.projection.catch_up()
+        with database.read() as session:
+            state.skills.find(CatalogueRepository(session), [])
         tidy_uploads(database, state.uploads)
         state.runner.start()
         try:

@@ -5,8 +5,8 @@
 Sentences of job advertisements with the ESCO skills that people found in them (packs `skillsent_*_validation`) are
 linked as the service links texts, at each threshold. Printed are precision (skills found that are right), recall
 (right skills that are found) and how many were found, for each pack and both together; "labels" is what exact labels
-alone find. The threshold to take is the least one from which on the precision of both together is at least 0.6.
-Run it anew with every new encoder.
+alone find. The threshold to take is the least one at which the precision in each pack is at least 0.6. Run it anew
+with every new encoder.
 """
 
 import argparse
@@ -114,8 +114,8 @@ def main() -> None:
         own = [table[level] for table in tables]
         cells = [f"P {s.precision:.2f}  R {s.recall:.2f}  n {s.found:4}" for s in (*own, own[0] + own[1])]
         print(f"{'labels' if level > 1 else f'{level:.2f}':>9}  " + "  ".join(f"{cell:>22}" for cell in cells))
-    good = [level for level in THRESHOLDS if (tables[0][level] + tables[1][level]).precision >= LEAST_PRECISION]
-    print(f"least threshold with a precision of {LEAST_PRECISION}: {min(good) if good else 'none'}")
+    good = [level for level in THRESHOLDS if all(table[level].precision >= LEAST_PRECISION for table in tables)]
+    print(f"least threshold with a precision of {LEAST_PRECISION} in each: {min(good) if good else 'none'}")
 
 
 if __name__ == "__main__":
