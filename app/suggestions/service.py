@@ -196,7 +196,8 @@ class SuggestionService:
         if found is None:
             raise NotFound
         run, suggestions = found
-        items = self._gaps.restored([suggestion.item for suggestion in suggestions])
+        # A run that was kept before copies were collapsed names none.
+        items = self._gaps.restored([{"similar": [], **suggestion.item} for suggestion in suggestions])
         similar = [id_ for item in items for id_ in item["similar"]]
         named = self._suggestions.named(similar) if similar else {}
         items = [{**item, "similar": [named[id_] for id_ in item["similar"] if id_ in named]} for item in items]
