@@ -217,9 +217,10 @@ def test_only_what_is_published_and_within_its_dates_is_suggested(house: Service
         "late": {"valid_until": today - day},
     }
     for ref, given in dates.items():
-        add_profile(house, priority("r", ref=ref, **{name: str(value) for name, value in given.items()}))
+        owner = add_organisation(house, "region")
+        add_profile(house, priority(owner, ref=ref, **{name: str(value) for name, value in given.items()}))
     for state in STATES:
-        add_profile(house, priority("r", ref=state, state=state))
+        add_profile(house, priority(add_organisation(house, "region"), ref=state, state=state))
     expected = {"first", "last", "published"}
     assert {item["ref"] for item in read(house, "/profiles", eligible="true")["items"]} == expected
     answer = suggest(house, "cluster-region", text="Batteries and electric vehicles")

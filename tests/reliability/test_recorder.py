@@ -65,7 +65,9 @@ def owned(service: Service) -> Service:
 
 
 def create(service: Service, kind: str, owner: str, title: str) -> str:
-    row = {"kind": kind, "organisation": owner, "title": title, "text": f"{title}: pilot lines for vehicles."}
+    # No two say the same, or one would be collapsed into the other.
+    words = " ".join(f"{title}{number}" for number in range(8))
+    row = {"kind": kind, "organisation": owner, "title": title, "text": f"{words}: pilot lines for vehicles."}
     answer = service.client.post("/api/v1/profiles", json=row, headers=service.writer)
     assert answer.status_code == httpx.codes.CREATED, answer.text
     return str(answer.json()["id"])
