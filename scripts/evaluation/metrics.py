@@ -18,8 +18,7 @@ CUT: dict[str, Any] = {"accuracy@1": Success @ 1, "P@10": P @ 10, "recall@50": R
 
 METRICS = (*CUT, "MRR", "MAP", "RP@5")
 
-Groups = NDArray[np.str_]
-Flags = NDArray[np.bool_]
+Groups = NDArray[np.int64]
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Judge:
     _run: list[Any] = field(default_factory=list)
     _deep: dict[str, list[float]] = field(default_factory=lambda: {"MRR": [], "MAP": [], "RP@5": []})
 
-    def add(self, groups: Groups, relevant: frozenset[str]) -> None:
+    def add(self, groups: Groups, relevant: frozenset[int]) -> None:
         """Take the groups of the ranked rows, best first, and the groups that are relevant to the query."""
         hits = np.isin(groups, list(relevant))
         places = np.flatnonzero(hits) + 1

@@ -56,9 +56,18 @@ class Pack:
     """Whether the query's own string stands unlabelled in the corpus and must not be ranked."""
 
     @cached_property
-    def groups(self) -> NDArray[np.str_]:
-        """The group of each row of the corpus."""
-        return np.array([row.key for row in self.corpus])
+    def groups(self) -> NDArray[np.int64]:
+        """The group of each row of the corpus, as a number: texts would be slow to compare by the million."""
+        return np.array([self._number[row.key] for row in self.corpus])
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        named = [row.key for row in self.corpus] + [group for groups in self.relevant.values() for group in groups]
+        return {group: number for number, group in enumerate(dict.fromkeys(named))}
+
+    def wanted(self, query: PackText) -> frozenset[int]:
+        """Return the numbers of the groups that are relevant to a query, also of those that the corpus lacks."""
+        return frozenset(self._number[group] for group in self.relevant.get(query.id, ()))
 
     @cached_property
     def _folded(self) -> NDArray[np.str_]:

@@ -38,7 +38,7 @@ def judge(pack: Pack, rankings: Iterator[NDArray[np.int64]]) -> dict[str, float]
     """Return every metric of those rankings of the pack's queries."""
     judged = Judge()
     for query, order in zip(pack.queries, rankings, strict=True):
-        judged.add(pack.groups[order], pack.relevant.get(query.id, frozenset()))
+        judged.add(pack.groups[order], pack.wanted(query))
     return judged.means()
 
 
