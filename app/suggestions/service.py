@@ -157,11 +157,12 @@ class SuggestionService:
         if found is None:
             raise NotFound
         run, suggestions = found
-        items = [suggestion.item for suggestion in suggestions]
+        # Runs that were kept before lists were fair say nothing of either.
+        items = [{"similar": [], **suggestion.item} for suggestion in suggestions]
         similar = [id_ for item in items for id_ in item["similar"]]
         named = self._suggestions.named(similar) if similar else {}
         items = [{**item, "similar": [named[id_] for id_ in item["similar"] if id_ in named]} for item in items]
-        return {"run_id": run.id, **run.head, "items": items}
+        return {"run_id": run.id, "exposure_seq": 0, **run.head, "items": items}
 
     def decide(self, suggestion_id: str, data: DecisionInput, principal: Principal) -> DecisionAnswer:
         """Keep a person's decision, in a write session.
