@@ -6,7 +6,7 @@ from typing import Any
 from app.matching.calibration import Calibrations
 from app.matching.kinds import MatchKind
 from app.matching.types import Candidate, Filters, Quote, Ranking
-from app.matching.words import say
+from app.matching.words import DEFAULT, say
 from app.profiles.composition import LABEL_RANKS
 from app.suggestions.gaps import without_courses
 from app.suggestions.kind_schemas import MatchKindAnswer, MatchKindCalibration, MatchKindProbabilityBand
@@ -111,6 +111,16 @@ def explained(kind: MatchKind, found: Candidate, skills: AnswerJson, language: s
 
 def _quote(quote: Quote) -> AnswerJson:
     return {"text": quote.text, "start": quote.start, "end": quote.end}
+
+
+FIRST_HEAD: AnswerJson = {"exposure_seq": 0, "answer_language": DEFAULT, "calibration": None, "reason": None}
+"""What a run does not say that was kept before lists were fair, explained in three languages and calibrated."""
+
+
+def as_now(item: AnswerJson) -> AnswerJson:
+    """Return a kept item with what those of the first runs do not say."""
+    words = say(f"band.{item['band']}", DEFAULT)
+    return {"band_words": words, "similar": [], "raise_score": None, **item}
 
 
 def kept(item: AnswerJson) -> AnswerJson:

@@ -28,7 +28,16 @@ from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
 from app.profiles.skill_repository import ProfileSkillRepository
 from app.profiles.tables import Profile
-from app.suggestions.answers import AnswerJson, explained, filters_of, kept, nothing_because, public_names
+from app.suggestions.answers import (
+    FIRST_HEAD,
+    AnswerJson,
+    as_now,
+    explained,
+    filters_of,
+    kept,
+    nothing_because,
+    public_names,
+)
 from app.suggestions.exposure import Exposure, ExposureCounts
 from app.suggestions.gaps import SkillGaps
 from app.suggestions.projection import Projection
@@ -196,12 +205,11 @@ class SuggestionService:
         if found is None:
             raise NotFound
         run, suggestions = found
-        # A run that was kept before copies were collapsed names none.
-        items = self._gaps.restored([{"similar": [], **suggestion.item} for suggestion in suggestions])
+        items = self._gaps.restored([as_now(suggestion.item) for suggestion in suggestions])
         similar = [id_ for item in items for id_ in item["similar"]]
         named = self._suggestions.named(similar) if similar else {}
         items = [{**item, "similar": [named[id_] for id_ in item["similar"] if id_ in named]} for item in items]
-        return {"run_id": run.id, **run.head, "nearest_miss": None, "items": items}
+        return {"run_id": run.id, **FIRST_HEAD, **run.head, "nearest_miss": None, "items": items}
 
     def decide(self, suggestion_id: str, data: DecisionInput, principal: Principal) -> DecisionAnswer:
         """Keep a person's decision, in a write session.

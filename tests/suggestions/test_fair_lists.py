@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from app.matching.documents import embed_parts
 from app.matching.embedder import Embedder
@@ -156,3 +157,23 @@ def test_a_copy_takes_the_place_of_the_one_that_goes(service: Service) -> None:
 def read_similar(service: Service, answer: dict[str, Any]) -> list[dict[str, Any]]:
     run = read(service, f"/suggestions/runs/{answer['run_id']}")
     return [other for item in run["items"] for other in item["similar"]]
+
+
+def test_a_run_that_was_kept_before_lists_were_fair_can_be_read(service: Service) -> None:
+    add_profile(service, priority(add_organisation(service, "region")))
+    answer = suggest(service, "cluster-region", text="Electric vehicles")
+    with service.database.write() as session:
+        session.execute(
+            text(
+                "UPDATE suggestion SET item = "
+                "json_remove(item, '$.similar', '$.band_words', '$.raise_score', '$.skills')"
+            )
+        )
+        session.execute(
+            text(
+                "UPDATE suggestion_run SET head = "
+                "json_remove(head, '$.exposure_seq', '$.answer_language', '$.calibration', '$.reason')"
+            )
+        )
+    items = [{**item, "raise_score": None} for item in answer["items"]]
+    assert read(service, f"/suggestions/runs/{answer['run_id']}") == {**answer, "items": items}
