@@ -74,14 +74,15 @@ def test_without_its_entry_it_is_gone_and_its_runs_still_read(
 ) -> None:
     add_profile(service, priority(add_organisation(service, "region")))
     answer = suggest(service, school_region.name, text="Batteries")
-    monkeypatch.delitem(MATCH_KINDS, school_region.name)
-    assert len(read(service, "/match-kinds")) == 3
-    is_problem(
-        service.client.post("/api/v1/suggestions/school-region", json={"text": "x"}, headers=service.reader), 404
-    )
-    assert read(service, f"/suggestions/runs/{answer['run_id']}") == answer
-    accepted = {"decision": "accepted", "reason": "Yes."}
-    post(service, f"/suggestions/{answer['items'][0]['suggestion_id']}/decision", accepted)
+    with monkeypatch.context() as patch:
+        patch.delitem(MATCH_KINDS, school_region.name)
+        assert len(read(service, "/match-kinds")) == 3
+        is_problem(
+            service.client.post("/api/v1/suggestions/school-region", json={"text": "x"}, headers=service.reader), 404
+        )
+        assert read(service, f"/suggestions/runs/{answer['run_id']}") == answer
+        accepted = {"decision": "accepted", "reason": "Yes."}
+        post(service, f"/suggestions/{answer['items'][0]['suggestion_id']}/decision", accepted)
 
 
 @pytest.mark.parametrize("name", sorted(MATCH_KINDS))
