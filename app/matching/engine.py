@@ -14,7 +14,7 @@ from app.matching.calibration import Calibration
 from app.matching.evidence import Quotes
 from app.matching.facets import ShortTable, Table
 from app.matching.fairness import EXPOSURE, Fairness, Places, fair_list, fate
-from app.matching.features import SemanticSimilarity
+from app.matching.features import Feature, SemanticSimilarity
 from app.matching.filters import PairRule, first_failed, reject
 from app.matching.kinds import MatchKind
 from app.matching.shelf import Shelf
@@ -234,8 +234,13 @@ def _fairness(kind: MatchKind, query: Query) -> Fairness:
 
 def known_weight(kind: MatchKind, query: Query) -> float:
     """Return the weights of the features whose facts are known of the asker, added up: the greatest score possible."""
-    names = ((feature.facet(query.side), weight) for feature, weight in kind.features)
-    return sum(weight for name, weight in names if name is None or query.facets.get(name) is not None)
+    return sum(weight for feature, weight in kind.features if _reads_what_is_known(feature, query))
+
+
+def _reads_what_is_known(feature: Feature, query: Query) -> bool:
+    """Tell whether a feature reads the text, or a fact that the asker gives."""
+    name = feature.facet(query.side)
+    return name is None or query.facets.get(name) is not None
 
 
 def missing_facts(kind: MatchKind, query: Query) -> tuple[str, ...]:
@@ -252,8 +257,7 @@ def _weigh(
     exact = similarities.astype(np.float64)
     parts = np.zeros((len(kind.features), len(rows)))
     for part, (feature, weight) in zip(parts, kind.features, strict=True):
-        name = feature.facet(query.side)
-        if name is None or query.facets.get(name) is not None:
+        if _reads_what_is_known(feature, query):
             np.multiply(weight, feature.values(query, table, rows, exact), out=part)
     parts.round(DECIMALS, out=parts)
     return parts, parts.sum(axis=0).round(DECIMALS)
@@ -262,13 +266,11 @@ def _weigh(
 def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> float:
     """Return a score that no row beyond the depth searched can reach."""
     furthest = max(float(similarities[-1]), 0.0)
-    slack = 1e-4 * (len(kind.features) + 1)
-    bound = slack
+    bound = _STEP * (len(kind.features) + 1)
     for feature, weight in kind.features:
-        name = feature.facet(query.side)
         if isinstance(feature, SemanticSimilarity):
             bound += weight * furthest
-        elif name is None or query.facets.get(name) is not None:
+        elif _reads_what_is_known(feature, query):
             bound += weight
     return bound
 

@@ -76,17 +76,16 @@ class Network:
         found = [self.embed(self.tokens(texts[i : i + 2_000])).numpy() for i in range(0, len(texts), 2_000)]
         return np.concatenate(found) if found else np.empty((0, 384), dtype=np.float32)
 
-    def save(self, folder: Path, *, half: bool = False) -> None:
-        """Write a complete sentence-transformers folder; in half precision when it is to be published."""
+    def save(self, folder: Path) -> None:
+        """Write a complete sentence-transformers folder."""
         copy_shell(self.folder, folder)
-        self.save_weights(folder, half=half)
+        self.save_weights(folder)
 
-    def save_weights(self, folder: Path, *, half: bool = False) -> None:
+    def save_weights(self, folder: Path) -> None:
         """Write the weights alone."""
         from safetensors.torch import save_file  # noqa: PLC0415  only where something is saved
 
-        kind = torch.float16 if half else torch.float32
-        state = {name: value.detach().to(kind).contiguous() for name, value in self.model.state_dict().items()}
+        state = {name: value.detach().contiguous() for name, value in self.model.state_dict().items()}
         state.pop("embeddings.position_ids", None)
         save_file(state, folder / "model.safetensors.part", metadata={"format": "pt"})
         (folder / "model.safetensors.part").replace(folder / "model.safetensors")

@@ -77,16 +77,6 @@ def _tasks(sources: Sources) -> list[tuple[Task, float]]:
     needing = [key for key in sources.essential if occupations.get(key) and occupations[key].descriptions.get("en")]
     advertised = [(skill, text) for skill, lang, text in sources.advertisements if lang == "en"]
 
-    def same_title(chance: random.Random) -> Batch:
-        drawn = chance.sample(titles, BATCH)
-        pairs = [_two(occupations[key], chance) for key in drawn]
-        return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn]
-
-    def same_skill(chance: random.Random) -> Batch:
-        drawn = chance.sample(known, BATCH)
-        pairs = [_two(skills[key], chance) for key in drawn]
-        return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn]
-
     def needs(chance: random.Random) -> Batch:
         drawn = chance.sample(needing, BATCH)
         wanted = [chance.choice(sorted(sources.essential[key])) for key in drawn]
@@ -110,8 +100,19 @@ def _tasks(sources: Sources) -> list[tuple[Task, float]]:
             [frozenset((key,)) for key, _ in drawn],
         )
 
-    tasks: list[tuple[Task, float]] = [(same_title, 3), (same_skill, 2), (needs, 3)]
+    tasks: list[tuple[Task, float]] = [(_same(occupations, titles), 3), (_same(skills, known), 2), (needs, 3)]
     return [*tasks, (advertisement, 3)] if len(advertised) > BATCH else tasks
+
+
+def _same(concepts: dict[str, Concept], keys: list[str]) -> Task:
+    """Return the task of finding another name of the same concept."""
+
+    def task(chance: random.Random) -> Batch:
+        drawn = chance.sample(keys, BATCH)
+        pairs = [_two(concepts[key], chance) for key in drawn]
+        return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn]
+
+    return task
 
 
 def _two(concept: Concept, chance: random.Random) -> tuple[str, str]:
