@@ -15,6 +15,9 @@ from tokenizers import Tokenizer
 LONGEST: Final = 96
 """Tokens of a text that are seen in training; longer ones are cut."""
 
+TIES_FILE: Final = "ties.json"
+"""Pairs of pieces that share a vector, beside the weights of what is trained."""
+
 _CHUNK_TOKENS: Final = 6_000
 
 
@@ -42,6 +45,12 @@ class Network:
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, with marks, cut at `LONGEST`."""
         return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+
+    @property
+    def table(self) -> torch.nn.Parameter:
+        """The vectors of the pieces, (pieces, d)."""
+        table: torch.nn.Parameter = self.model.embeddings.word_embeddings.weight
+        return table
 
     def embed(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Embeddings (n, d) of length 1, with gradients where they are on; chunks of like length, bf16 inside."""

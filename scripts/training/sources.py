@@ -1,7 +1,8 @@
 """What the encoder learns from: texts with a known licence, and what the relevance packs ask for left out.
 
-Everything but our own texts (`everyday.tsv`, `job_ads.tsv`, both beside this file) is read from `../shared/data`; each
-folder's README there names origin and licence. Only rows whose licence allows passing the weights on are read.
+Everything but our own texts (`everyday.tsv`, `trades.tsv`, `job_ads.tsv`, all beside this file) is read from
+`../shared/data`; each folder's README there names origin and licence. Only rows whose licence allows passing the
+weights on are read.
 """
 
 import csv
@@ -148,6 +149,11 @@ def _occupations(data: Path) -> dict[str, Concept]:
         identifier = uri.rpartition("/")[2]
         if identifier in occupations and relation in {"skos:exactMatch", "skos:closeMatch", "skos:narrowMatch"}:
             occupations[identifier].labels["fr"].append(title)
+    for number, (english, *titles) in enumerate(rows(_HERE / "trades.tsv")):
+        labels = occupations[f"trade-{number}"].labels
+        labels["en"] = [english]
+        for lang, title in zip(LANGUAGES, titles, strict=True):
+            labels[lang] = [title]
     return {identifier: concept for identifier, concept in occupations.items() if concept.labels["en"]}
 
 

@@ -7,6 +7,7 @@ thousands of them stand against each text. Two terms: the cosine with the target
 contrast of the target with other targets of its bank, which teaches what the cosine alone leaves blurred.
 """
 
+import json
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.network import Network
+from training import genders
+from training.network import TIES_FILE, Network
 from training.sources import Concept, Sources
 
 TEMPERATURE: Final = 0.05
@@ -28,6 +30,8 @@ BANK_SAMPLE: Final = 3_072
 RATE_BODY: Final = 2e-4
 RATE_TABLE: Final = 6e-4
 _WARM_UP: Final = 0.02
+SHIPPED: Final = torch.float8_e4m3fn
+_FROZEN: Final = 0.9
 _SAME: Final = 0.97
 _WINDOW: Final = 4_000
 _SAVE_EVERY: Final = 600.0
@@ -41,6 +45,8 @@ class Task:
     weight: float
     bank: NDArray[np.float32]
     cosine: bool = True
+    wanted: list[tuple[list[int], list[int]]] = field(default_factory=list)
+    """Instead of one row, for each text: the rows that are right, and those that are not wrong either."""
     texts: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
 
@@ -59,39 +65,52 @@ def teach(
     network = Network(start)
     tasks = _tasks(sources, Network(teacher))
     streams = {task.name: _batches(task, network, random.Random(f"{seed}{task.name}")) for task in tasks}  # noqa: S311
-    table = network.model.embeddings.word_embeddings.weight
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in network.model.parameters() if p is not table], "top": RATE_BODY},
-            {"params": [table], "top": RATE_TABLE},
-        ],
-        weight_decay=0.0,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
+    same = np.array(genders.shared(json.loads((start / TIES_FILE).read_text("utf-8")), network.tokenizer.get_vocab()))
+    table = network.table
+    network.model.embeddings.word_embeddings.sparse = True
+    optimisers = [
+        torch.optim.AdamW([p for p in network.model.parameters() if p is not table], weight_decay=0.0,
+                          betas=(0.9, 0.98), fused=True),
+        # A step touches few of the pieces: only these are moved.
+        torch.optim.SparseAdam([table], betas=(0.9, 0.98)),
+    ]  # fmt: skip
+
+    def save() -> None:
+        with torch.no_grad():
+            table.copy_(table[same])
+        network.save(destination)
+
     steps = seen = 0
-    saved, losses = time.monotonic(), {task.name: 0.0 for task in tasks}
+    saved, losses = time.monotonic(), dict[str, float]()
     network.model.train()
     while (done := seen / tokens) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = group["top"] * min(1.0, (done + 1e-3) / _WARM_UP) * (1 - done)
+        if done >= _FROZEN and table.requires_grad:
+            # The pieces are shipped in a byte a number: the network learns with what they will be.
+            with torch.no_grad():
+                table.copy_(table.to(SHIPPED).float())
+            table.requires_grad = False
+            del optimisers[1]
+        for optimiser, top in zip(optimisers, (RATE_BODY, RATE_TABLE), strict=False):
+            optimiser.param_groups[0]["lr"] = top * min(1.0, (done + 1e-3) / _WARM_UP) * (1 - done)
         task = chance.choices(tasks, [task.weight for task in tasks])[0]
         ids, rows = next(streams[task.name])
-        loss = _loss(task, network.embed(ids), rows, chance)
+        vectors = network.embed([same[own].tolist() for own in ids])
+        loss = _needs_loss(task, vectors, rows) if task.wanted else _loss(task, vectors, rows, chance)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        optimiser.zero_grad()
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
         steps += 1
         seen += sum(map(len, ids))
-        losses[task.name] = 0.95 * losses[task.name] + 0.05 * loss.item()
+        losses[task.name] = 0.95 * losses.get(task.name, loss.item()) + 0.05 * loss.item()
         if steps % 200 == 0:
-            shown = ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
+            shown = ", ".join(f"{name} {value:.2f}" for name, value in sorted(losses.items()))
             print(f"student {steps} steps, {seen / 1e6:.1f} M tokens, {done:.0%}: {shown}", flush=True)
         if time.monotonic() - saved > _SAVE_EVERY:
-            network.save(destination)
+            save()
             saved = time.monotonic()
-    network.save(destination)
-    return {"steps": steps, "tokens": seen, "loss": {name: round(value, 3) for name, value in losses.items()}}
+    save()
+    return {"steps": steps, "tokens": seen, "loss": {name: round(value, 3) for name, value in sorted(losses.items())}}
 
 
 def _loss(task: Task, vectors: torch.Tensor, rows: Sequence[int], chance: random.Random) -> torch.Tensor:
@@ -103,6 +122,17 @@ def _loss(task: Task, vectors: torch.Tensor, rows: Sequence[int], chance: random
     logits = torch.cat([(vectors * own).sum(1, keepdim=True), (vectors @ wrong.T).masked_fill(alike, -1.0)], dim=1)
     contrast = torch.nn.functional.cross_entropy(logits / TEMPERATURE, torch.zeros(len(rows), dtype=torch.long))
     return contrast + COSINE_WEIGHT * (1 - (vectors * own).sum(1).mean()) if task.cosine else contrast
+
+
+def _needs_loss(task: Task, vectors: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+    """All rows of the bank stand against each text; its right ones share its probability."""
+    logits = vectors @ torch.from_numpy(task.bank).T / TEMPERATURE
+    share = torch.zeros_like(logits)
+    for place, row in enumerate(rows):
+        right, neither = task.wanted[row]
+        share[place, right] = 1 / len(right)
+        logits[place, neither] = -1e4
+    return torch.nn.functional.cross_entropy(logits, share)
 
 
 def _batches(task: Task, network: Network, chance: random.Random) -> Iterator[tuple[list[list[int]], list[int]]]:
@@ -125,26 +155,53 @@ def _batches(task: Task, network: Network, chance: random.Random) -> Iterator[tu
 
 def _tasks(sources: Sources, teacher: Network) -> list[Task]:
     skills, occupations = sources.skills, sources.occupations
-    general = _general(sources, teacher)
+    general = (*_general(sources, teacher, own=False), *_general(sources, teacher, own=True))
     named = _named("skills", 20, skills, teacher)
     titles = _named("occupations", 20, occupations, teacher, centre=True)
     described = _described(sources, teacher)
     wanted = _wanted(sources, teacher)
-    return [task for task in (*general, named, titles, described, wanted) if task.texts]
+    return [task for task in (*general, named, titles, described, wanted, _needs(sources, teacher)) if task.texts]
 
 
-def _general(sources: Sources, teacher: Network) -> tuple[Task, Task]:
-    """Parallel text: the other language, and English itself, at the teacher's vector of the English."""
-    english = sorted({pair.english for pair in sources.pairs})
+def _general(sources: Sources, teacher: Network, *, own: bool) -> tuple[Task, Task]:
+    """Parallel text: the other language, and English itself, at the teacher's vector of the English.
+
+    Our `own` everyday sentences are few and bring the words that the other sources lack: a task of their own.
+    """
+    pairs = [pair for pair in sources.pairs if (pair.source == "everyday") == own]
+    english = sorted({pair.english for pair in pairs})
     row = {text: place for place, text in enumerate(english)}
     bank = teacher.embed_all(english)
-    foreign, native = Task("parallel", 44, bank), Task("english", 8, bank)
-    for pair in sources.pairs:
-        # Our own everyday sentences are few and bring the words that the other sources lack.
-        foreign.add(pair.text, row[pair.english], 3 if pair.source == "everyday" else 1)
+    foreign, native = (
+        Task("everyday" if own else "parallel", 24, bank),
+        Task("everyday en" if own else "parallel en", 10, bank),
+    )
+    for pair in pairs:
+        foreign.add(pair.text, row[pair.english])
     for text in english:
         native.add(text, row[text])
     return foreign, native
+
+
+def _needs(sources: Sources, teacher: Network) -> Task:
+    """Put what an occupation does nearest to the skills that are essential to it."""
+    keys = sorted(sources.skills)
+    row = {key: place for place, key in enumerate(keys)}
+    task = Task("needs", 8, teacher.embed_all([_shown(sources.skills[key]) for key in keys]))
+    for identifier in sorted(sources.essential):
+        right = [row[key] for key in sorted(sources.essential[identifier]) if key in row]
+        occupation = sources.occupations.get(identifier)
+        if occupation and right:
+            optional = sources.related[identifier] - sources.essential[identifier]
+            neither = [row[key] for key in sorted(optional) if key in row]
+            for text in occupation.descriptions.values():
+                task.add(text, len(task.wanted))
+            task.wanted.append((right, neither))
+    return task
+
+
+def _shown(skill: Concept) -> str:
+    return f"{skill.labels['en'][0]}. {skill.descriptions.get('en', '')}"
 
 
 def _named(name: str, weight: float, concepts: dict[str, Concept], teacher: Network, *, centre: bool = False) -> Task:
@@ -162,22 +219,9 @@ def _named(name: str, weight: float, concepts: dict[str, Concept], teacher: Netw
     for place, key in enumerate(keys):
         for lang, labels in concepts[key].labels.items():
             for number, label in enumerate(labels):
-                for text in both_genders(label):
+                for text in genders.both_genders(label):
                     task.add(text, place, 2 if number == 0 and lang != "en" else 1)
     return task
-
-
-def both_genders(label: str) -> list[str]:
-    """Return a label, and its halves where it names a trade for men and for women.
-
-    >>> both_genders("director técnico/directora técnica")
-    ['director técnico/directora técnica', 'director técnico', 'directora técnica']
-    """
-    first, _, second = label.partition("/")
-    first, second = first.strip(), second.strip()
-    if second and "/" not in second and first[:4].casefold() == second[:4].casefold():
-        return [label, first, second]
-    return [label]
 
 
 def _described(sources: Sources, teacher: Network) -> Task:

@@ -6,7 +6,7 @@ the untouched teacher had it.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +17,18 @@ from training.sources import Concept, Sources
 
 TEMPERATURE: Final = 0.05
 BATCH: Final = 192
+BANK_SAMPLE: Final = 4_096
+BANK_STEPS: Final = 50
 HELD: Final = 96
 HOLD_WEIGHT: Final = 4.0
 RATE: Final = 4e-5
+KEPT_WAY: Final = 0.85
 _WARM_UP: Final = 0.05
 
-Batch = tuple[list[str], list[str], list[str], list[frozenset[str]]]
+Batch = tuple[list[str], list[str], list[str], list[frozenset[str]], bool]
 Task = Callable[[random.Random], Batch]
-"""Anchors, positives, what each positive is, and what each anchor must not be pushed away from."""
+"""Anchors, positives, what each positive is, what each anchor must not be pushed away from, and whether the positives
+are skills, so that all other skills are wrong answers."""
 
 
 def tune(start: Path, destination: Path, sources: Sources, *, steps: int, seed: int) -> dict[str, float]:
@@ -34,27 +38,36 @@ def tune(start: Path, destination: Path, sources: Sources, *, steps: int, seed: 
     network = Network(start)
     general = sorted({pair.english for pair in sources.pairs} | set(_described(sources.skills)))
     held = torch.from_numpy(Network(start).embed_all(general))
+    skills = sorted(sources.skills)
+    labels = [sources.skills[key].labels["en"][0] for key in skills]
+    bank = torch.empty(0)
     optimiser = torch.optim.AdamW(network.model.parameters(), lr=RATE, weight_decay=0.01, fused=True)
     tasks = _tasks(sources)
     lost = kept = 0.0
-    network.model.train()
     for step in range(steps):
+        if step % BANK_STEPS == 0:
+            bank = torch.from_numpy(network.embed_all(labels))
+            network.model.train()
         done = step / steps
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / steps / _WARM_UP) * (1 - done)
         task = chance.choices([task for task, _ in tasks], [weight for _, weight in tasks])[0]
-        anchors, positives, names, friends = task(chance)
+        anchors, positives, names, friends, against_all = task(chance)
         places = [chance.randrange(len(general)) for _ in range(HELD)]
         texts = anchors + positives + [general[place] for place in places]
         vectors = network.embed(network.tokens(texts))
         count = len(anchors)
         logits = vectors[:count] @ vectors[count : 2 * count].T / TEMPERATURE
-        friend = torch.tensor([[name in own for name in names] for own in friends])
+        friend = _friends(names, friends)
         friend.fill_diagonal_(False)  # noqa: FBT003  torch's signature
         logits = logits.masked_fill(friend, -1e4)
         target = torch.arange(count)
-        contrast = (torch.nn.functional.cross_entropy(logits, target)
-                    + torch.nn.functional.cross_entropy(logits.T, target)) / 2  # fmt: skip
+        backward = torch.nn.functional.cross_entropy(logits.T, target)
+        if against_all:  # all of ESCO stands against the anchor, as it was a few steps ago
+            drawn = chance.sample(range(len(skills)), BANK_SAMPLE)
+            others = vectors[:count] @ bank[drawn].T / TEMPERATURE
+            logits = torch.cat([logits, others.masked_fill(_friends([skills[p] for p in drawn], friends), -1e4)], 1)
+        contrast = (torch.nn.functional.cross_entropy(logits, target) + backward) / 2
         hold = (1 - (vectors[2 * count :] * held[places]).sum(1)).mean()
         (contrast + HOLD_WEIGHT * hold).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -62,8 +75,25 @@ def tune(start: Path, destination: Path, sources: Sources, *, steps: int, seed: 
         lost, kept = 0.98 * lost + 0.02 * contrast.item(), 0.98 * kept + 0.02 * hold.item()
         if step % 50 == 0:
             print(f"teacher {step} steps, {done:.0%}: contrast {lost:.3f}, hold {kept:.4f}", flush=True)
+    _part_of_the_way(network, Network(start))
     network.save(destination)
     return {"steps": steps, "contrast": round(lost, 4), "hold": round(kept, 4)}
+
+
+def _part_of_the_way(network: Network, start: Network) -> None:
+    """Go back a little towards where the network came from: more general English for a little less of the field.
+
+    Wortsman et al. 2022 (arXiv 2109.01903).
+    """
+    before = start.model.state_dict()
+    with torch.no_grad():
+        for name, value in network.model.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(before[name], 1 - KEPT_WAY)
+
+
+def _friends(names: Sequence[str], friends: Sequence[frozenset[str]]) -> torch.Tensor:
+    return torch.tensor([[name in own for name in names] for own in friends])
 
 
 def _described(concepts: dict[str, Concept]) -> list[str]:
@@ -86,7 +116,8 @@ def _tasks(sources: Sources) -> list[tuple[Task, float]]:
             else chance.choice(occupations[key].labels["en"])
             for key in drawn
         ]
-        return anchors, [_shown(skills[key], chance) for key in wanted], wanted, [sources.related[key] for key in drawn]
+        shown = [_shown(skills[key], chance) for key in wanted]
+        return anchors, shown, wanted, [sources.related[key] for key in drawn], True
 
     def advertisement(chance: random.Random) -> Batch:
         drawn = chance.sample(advertised, BATCH)
@@ -98,10 +129,11 @@ def _tasks(sources: Sources) -> list[tuple[Task, float]]:
             ],
             [key for key, _ in drawn],
             [frozenset((key,)) for key, _ in drawn],
+            True,
         )
 
-    tasks: list[tuple[Task, float]] = [(_same(occupations, titles), 3), (_same(skills, known), 2), (needs, 3)]
-    return [*tasks, (advertisement, 3)] if len(advertised) > BATCH else tasks
+    tasks: list[tuple[Task, float]] = [(_same(occupations, titles), 3), (_same(skills, known), 2), (needs, 5)]
+    return [*tasks, (advertisement, 4)] if len(advertised) > BATCH else tasks
 
 
 def _same(concepts: dict[str, Concept], keys: list[str]) -> Task:
@@ -110,7 +142,7 @@ def _same(concepts: dict[str, Concept], keys: list[str]) -> Task:
     def task(chance: random.Random) -> Batch:
         drawn = chance.sample(keys, BATCH)
         pairs = [_two(concepts[key], chance) for key in drawn]
-        return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn]
+        return [a for a, _ in pairs], [b for _, b in pairs], drawn, [frozenset((key,)) for key in drawn], False
 
     return task
 

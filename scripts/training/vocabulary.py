@@ -19,15 +19,19 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from training.network import Network, copy_shell, write_json
+from training import genders
+from training.network import TIES_FILE, Network, copy_shell, write_json
 from training.sources import Sources
 
-SIZE: Final = 44_000
-"""Pieces: 28 million weights, 56 MB in half precision."""
+SIZE: Final = 92_000
+"""Pieces: 35 million weights, a byte each in what is shipped."""
+
+TITLE_WORDS: Final = 10_000
+"""The most words that have a form for men and one for women and are pieces of their own."""
 
 _LATIN: Final = re.compile(r"(##)?[\x20-\x7e\u00a0-\u024f\u2010-\u2027\u2030-\u203a\u20ac\u2122]+")
 _SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_CANDIDATES: Final = 60_000
+_CANDIDATES: Final = 160_000
 _ROUNDS: Final = 6
 _MOST_PIECES: Final = 40
 
@@ -42,10 +46,11 @@ def build(teacher: Path, destination: Path, sources: Sources, seed: int) -> dict
         for piece, _ in sorted(old.items(), key=lambda item: item[1])
         if _LATIN.fullmatch(piece) and not piece.startswith("[unused") and piece not in _SPECIAL
     ]
-    added = _choose(kept, {lang: [text for text, _ in pairs] for lang, pairs in texts.items()})
+    added, ties = _choose(kept, sources, {lang: [text for text, _ in pairs] for lang, pairs in texts.items()})
     vocabulary = kept + added
     copy_shell(teacher, destination)
     _write_tokenizer(teacher, destination, vocabulary)
+    write_json(destination / TIES_FILE, ties)
 
     tokenizer = Tokenizer.from_file(str(destination / "tokenizer.json"))
     table = english.model.embeddings.word_embeddings.weight.detach().numpy()
@@ -62,16 +67,23 @@ def build(teacher: Path, destination: Path, sources: Sources, seed: int) -> dict
             spelt += 1
             word = vocabulary[place].removeprefix("##")
             fresh[place] = table[english.tokenizer.encode(word, add_special_tokens=False).ids].mean(axis=0)
+    same = np.array(genders.shared(ties, tokenizer.get_vocab()))
+    for root in np.unique(same[same != np.arange(len(same))]):
+        if root >= first:  # the forms of a word are what their translations are together
+            forms = np.flatnonzero(same == root)
+            fresh[root] = (fresh[forms] * (weights[forms - first, None] + 1)).sum(axis=0)
     # An average is shorter than what it averages: give new pieces the usual length.
     lengths = np.linalg.norm(fresh, axis=1, keepdims=True)
     usual = np.median(lengths[len(_SPECIAL) : first])
     fresh[first:] *= usual / lengths[first:]
+    fresh = fresh[same]
     english.model.resize_token_embeddings(len(vocabulary), mean_resizing=False)
     with torch.no_grad():
         english.model.embeddings.word_embeddings.weight.copy_(torch.from_numpy(fresh))
     english.model.embeddings.word_embeddings.padding_idx = None
     english.save_weights(destination)
-    return {"pieces": len(vocabulary), "from_english": first, "added": len(added), "spelt": spelt}
+    tied = int((same != np.arange(len(same))).sum())
+    return {"pieces": len(vocabulary), "from_english": first, "added": len(added), "spelt": spelt, "tied": tied}
 
 
 def parallel_texts(sources: Sources, chance: random.Random) -> dict[str, list[tuple[str, str]]]:
@@ -92,35 +104,57 @@ def parallel_texts(sources: Sources, chance: random.Random) -> dict[str, list[tu
     return texts
 
 
-def _choose(kept: Sequence[str], texts: dict[str, list[str]]) -> list[str]:
-    """Choose the pieces that save most, every language counting alike but for the square root of its size."""
-    candidates = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106  a word piece
-    candidates.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
-    candidates.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+def _choose(
+    kept: Sequence[str], sources: Sources, texts: dict[str, list[str]]
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Choose the new pieces; return them, and the pairs of pieces that share a vector (`genders`)."""
+    by_use = sorted(genders.word_pairs(sources).items(), key=lambda item: (-item[1], len(item[0][0]), item[0]))
+    pairs = [pair for pair, _ in by_use]
+    known = set(kept)
+    titles = [word for word in dict.fromkeys(word for pair in pairs for word in pair) if word not in known]
+    titles = titles[:TITLE_WORDS]
+    ranked = _ranked(kept, titles, texts)
+    cut = genders.end_pieces(_cutter([*kept, *titles, *ranked[: SIZE - len(kept) - len(titles)]]), pairs)
+    ends = [piece for piece in dict.fromkeys(woman for woman, _ in cut) if piece not in known]
+    first = list(dict.fromkeys([*titles, *ends]))
+    taken = known.union(first)
+    others = [piece for piece in ranked if piece not in taken]
+    added = sorted([*first, *others[: SIZE - len(kept) - len(first)]])
+    ties = [(woman, man) for man, woman in pairs] + cut + genders.usual_pairs(sources, {*kept, *added})
+    return added, list(dict.fromkeys(ties))
+
+
+def _ranked(kept: Sequence[str], wanted: Sequence[str], texts: dict[str, list[str]]) -> list[str]:
+    """Pieces by what they save, every language counting alike but for the square root of its size."""
+    trained = _cutter(())
     # Small languages are repeated: otherwise only the pieces of the large ones would be merged.
     most = max(len(own) for own in texts.values())
     balanced = (text for _, own in sorted(texts.items()) for text in own * max(1, int((most / len(own)) ** 0.5)))
     trainer = trainers.WordPieceTrainer(
         vocab_size=_CANDIDATES, min_frequency=3, special_tokens=list(_SPECIAL), show_progress=False
     )
-    candidates.train_from_iterator(balanced, trainer)
-    known = set(kept)
-    wanted = [piece for piece in candidates.get_vocab() if piece not in known and _LATIN.fullmatch(piece)]
-    union = {piece: number for number, piece in enumerate([*kept, *sorted(wanted)])}
-    model = Tokenizer(models.WordPiece(union, unk_token="[UNK]"))  # noqa: S106  a word piece
-    model.normalizer = candidates.normalizer
-    model.pre_tokenizer = candidates.pre_tokenizer
+    trained.train_from_iterator(balanced, trainer)
+    known = {*kept, *wanted}
+    candidates = [piece for piece in trained.get_vocab() if piece not in known and _LATIN.fullmatch(piece)]
+    pieces = [*kept, *wanted, *sorted(candidates)]
+    cutter = _cutter(pieces)
     score: Counter[int] = Counter()
     for own in texts.values():
-        used = Counter(number for encoding in model.encode_batch_fast(own) for number in encoding.ids)
+        used = Counter(number for encoding in cutter.encode_batch_fast(own) for number in encoding.ids)
         scale = sum(used.values()) ** 0.5
         for number, count in used.items():
             score[number] += count / scale
-    pieces = list(union)
-    ranked = sorted(
-        (number for number in score if number >= len(kept)), key=lambda number: (-score[number], pieces[number])
-    )
-    return sorted(pieces[number] for number in ranked[: SIZE - len(kept)])
+    best = sorted((number for number in score if number >= len(known)), key=lambda n: (-score[n], pieces[n]))
+    return [pieces[number] for number in best]
+
+
+def _cutter(pieces: Sequence[str]) -> Tokenizer:
+    """Return a tokenizer with these pieces, without marks around a text."""
+    numbers = {piece: number for number, piece in enumerate(pieces)}
+    cutter = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))  # noqa: S106  a word piece
+    cutter.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
+    cutter.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return cutter
 
 
 def _write_tokenizer(teacher: Path, destination: Path, vocabulary: Sequence[str]) -> None:

@@ -1,0 +1,170 @@
+"""What the encoder learns from, and how its vocabulary treats genders: the parts that need no training run."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from training import genders, sources, vocabulary
+from training.sources import Concept, Sources
+
+from app.matching import pins
+from app.matching.embedder import Embedder
+
+TRAINING = Path(sources.__file__).parent
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+needs_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="../shared/data is not here")
+
+
+def titles(lang: str, *labels: str) -> Sources:
+    """Sources that hold nothing but these occupation labels."""
+    occupations = {str(n): Concept(defaultdict(list, {lang: [label]})) for n, label in enumerate(labels)}
+    return Sources([], {}, occupations, {}, {}, [])
+
+
+def cutter(*pieces: str) -> Tokenizer:
+    numbers = {piece: n for n, piece in enumerate(("[UNK]", *pieces))}
+    found = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))  # noqa: S106  a word piece
+    found.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
+    found.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return found
+
+
+class TestGenders:
+    @pytest.mark.parametrize(
+        ("label", "halves"),
+        [
+            ("director técnico/directora técnica", ["director técnico", "directora técnica"]),
+            ("Koch/Köchin", ["Koch", "Köchin"]),
+            ("Fremdsprachenlehrer/in Sekundarstufe", []),
+            ("steward/stewardess/purser", []),
+            ("soldador", []),
+        ],
+    )
+    def test_halves(self, label: str, halves: list[str]) -> None:
+        assert genders.both_genders(label) == [label, *halves]
+
+    def test_pairs_are_words_whose_endings_change_as_others_do(self) -> None:
+        found = genders.word_pairs(
+            titles(
+                "es",
+                "director técnico/directora técnica",
+                "soldador naval/soldadora naval",
+                "operador/operadora",
+                "mecánico/mecánica",
+                "químico/química",
+                "ventas/ventajas",
+            )
+        )
+        assert found["tecnico", "tecnica"] == found["soldador", "soldadora"] == 1
+        assert ("naval", "naval") not in found
+        assert ("ventas", "ventajas") not in found, "no other pair of this language changes in this way"
+
+    def test_words_that_mean_a_field_are_left_alone(self) -> None:
+        labels = ("músico/música", "técnico/técnica", "médico/médica", "mecánico/mecánica")
+        assert ("musico", "musica") not in genders.word_pairs(titles("es", *labels))
+
+    def test_endings_of_cut_words_share_a_vector_when_they_are_long(self) -> None:
+        pieces = cutter("kaffee", "##bediener", "##o", "maestr")
+        pairs = [("kaffeebediener", "kaffeebedienerin"), ("maestro", "maestra")]
+        assert genders.end_pieces(pieces, pairs) == [("##bedienerin", "##bediener")]
+
+    def test_usual_endings_are_taken_for_other_long_words(self) -> None:
+        stems = ("pesca", "solda", "opera", "monta", "corta", "vende", "gana", "mira", "lava", "cata")
+        many = (f"{stem}dor/{stem}dora" for stem in stems)
+        pieces = {"embalador", "embaladora", "cador", "cadora", "maquinista"}
+        assert genders.usual_pairs(titles("es", *many), pieces) == [("embaladora", "embalador")]
+
+    def test_shared_is_one_vector_for_all_that_are_tied(self) -> None:
+        numbers = {piece: n for n, piece in enumerate(("director", "x", "directora", "directrice"))}
+        ties = [("directora", "director"), ("directrice", "directora"), ("direktorin", "director")]
+        assert genders.shared(ties, numbers) == [0, 1, 0, 0]
+
+
+def test_align_finds_translations() -> None:
+    """Model 1 separates words that only ever stand together with others."""
+    casa, roja, verde = 0, 1, 2
+    house, red, green = 0, 1, 2
+    foreign = [[casa, roja], [casa, verde], [verde], [casa]]
+    native = [[red, house], [green, house], [green], [house]]
+    own, other, weight = vocabulary.align(foreign, native, 3)
+    best = {
+        f: max((w, e) for f2, e, w in zip(own, other, weight, strict=True) if f2 == f)[1] for f in set(own.tolist())
+    }
+    assert best == {casa: house, roja: red, verde: green}
+
+
+@pytest.mark.parametrize("name", ["everyday.tsv", "trades.tsv"])
+def test_our_own_texts_are_complete(name: str) -> None:
+    head, *lines = (TRAINING / name).read_text("utf-8").splitlines()
+    assert head.split("\t") == ["en", *sources.LANGUAGES]
+    fields = [line.split("\t") for line in lines]
+    assert all(len(row) == len(sources.LANGUAGES) + 1 and all(text.strip() for text in row) for row in fields)
+    english = [row[0].casefold() for row in fields]
+    assert len(english) == len(set(english))
+
+
+@needs_data
+def test_nothing_is_learnt_that_the_packs_ask_for() -> None:
+    asked = {
+        line.rstrip("\n").rsplit("\t", 1)[-1].strip().casefold()
+        for name in ("tatoeba_fra_eng", "tatoeba_cat_eng", "skillsent_house_validation", "skillsent_tech_validation")
+        for line in (SHARED_DATA / "packs" / name / "queries.tsv").read_text("utf-8").splitlines()[1:]
+    }
+    asked |= {
+        text.strip().casefold()
+        for path in (SHARED_DATA / "sts").glob("dev_*.tsv")
+        for line in path.read_text("utf-8").splitlines()[1:]
+        for text in line.split("\t")
+        if len(text) > 15  # not the scores
+    }
+    own = {
+        text.casefold()
+        for name in ("everyday.tsv", "job_ads.tsv")
+        for line in (TRAINING / name).read_text("utf-8").splitlines()[1:]
+        for text in line.split("\t")
+    }
+    assert not own & asked
+
+
+@needs_data
+def test_only_what_may_be_passed_on_is_read() -> None:
+    read = sources.read(SHARED_DATA, leave_out="eforms-code:cpv")
+    kinds = {pair.source.partition(":")[0] for pair in read.pairs}
+    assert "everyday" in kinds
+    assert not kinds & {"odoo-14", "decidim", "consul", "decidim-barcelona", "opendatahandbook"}
+    assert not any(pair.source.startswith("eforms-code:cpv") for pair in read.pairs)
+    held = {
+        line.split("\t")[0]
+        for name in ("esco_need_en_to_skills_en", "esco_need_de_to_skills_en")
+        for line in (SHARED_DATA / "packs" / name / "queries.tsv").read_text("utf-8").splitlines()[1:]
+    }
+    assert held
+    assert not held & read.essential.keys()
+
+
+def test_both_genders_of_a_title_have_one_vector(real_embedder: Embedder) -> None:
+    """What the vocabulary was made for, in the encoder that is shipped."""
+    pairs = [
+        ("soldador", "soldadora"),
+        ("técnico de laboratorio", "técnica de laboratorio"),
+        ("cuisinier", "cuisinière"),
+        ("Altenpfleger", "Altenpflegerin"),
+        ("direttore", "direttrice"),
+        ("kierownik magazynu", "kierowniczka magazynu"),
+        ("enxeñeiro", "enxeñeira"),
+    ]
+    men = real_embedder.embed_queries([man for man, _ in pairs])
+    women = real_embedder.embed_queries([woman for _, woman in pairs])
+    np.testing.assert_array_equal(men, women)
+
+
+def test_the_pieces_are_shipped_in_a_byte_each() -> None:
+    folder = pins.shipped().folder
+    size = int.from_bytes((folder / "model.safetensors").open("rb").read(8), "little")
+    with (folder / "model.safetensors").open("rb") as file:
+        file.seek(8)
+        head = json.loads(file.read(size))
+    assert head["embeddings.word_embeddings.weight"]["dtype"] == "F8_E4M3"
