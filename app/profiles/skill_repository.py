@@ -15,6 +15,7 @@ from app.organisations.tables import Organisation
 from app.profiles.repository import CHUNK
 from app.profiles.tables import Profile, ProfileSkill, ProfileTag, SkillReading
 from app.taxonomy.service import Found
+from app.taxonomy.tables import SkillTie
 
 _ADD_SKILL = insert_into(ProfileSkill, "profile_pk", "uri", "field", "start", "end", "similarity", "found_by")
 _ADD_READING = insert_into(SkillReading, "profile_pk", "stamp")
@@ -56,6 +57,12 @@ _COURSES = Prepared(
     union_all(
         _courses(
             ProfileTag.__table__.c.profile_pk, ProfileTag.__table__.c.code, ProfileTag.__table__.c.scheme == "skill"
+        ),
+        _courses(
+            ProfileTag.__table__.c.profile_pk,
+            SkillTie.__table__.c.uri,
+            ProfileTag.__table__.c.scheme == "skill",
+            ProfileTag.__table__.c.code == SkillTie.__table__.c.starter,
         ),
         _courses(ProfileSkill.__table__.c.profile_pk, ProfileSkill.__table__.c.uri),
     )
