@@ -26,7 +26,10 @@ MAX_COURSES = 3
 
 
 def _courses(profile_pk: ColumnElement[int], code: ColumnElement[str], *more: ColumnElement[bool]) -> Select[Any]:
-    """Return the first published training offers that the rows (profile, skill) name for each skill wanted."""
+    """Return the first published training offers that the rows (profile, skill) name for each skill wanted.
+
+    Distinct, since several starter skills of one offer may be the same one of the catalogue.
+    """
     wanted = func.json_each(bindparam("skills")).table_valued("value")
     covering = Profile.__table__.alias("covering")
     day = bindparam("today", type_=Date)
@@ -42,6 +45,7 @@ def _courses(profile_pk: ColumnElement[int], code: ColumnElement[str], *more: Co
             or_(covering.c.valid_until.is_(None), covering.c.valid_until >= day),
             func.json_extract(covering.c.details, "$.programme_type") != "event",
         )
+        .distinct()
         .order_by(profile_pk)
         .limit(MAX_COURSES)
         .correlate(wanted)

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
-from app.matching.embedder import HashEmbedder
+from app.matching.embedder import Embedder, HashEmbedder
+from app.taxonomy.tables import CatalogueSkill, SkillTie
 from tests.conftest import Service, make_service
 from tests.fixtures.builders import (
     add_organisation,
@@ -20,13 +22,15 @@ from tests.fixtures.builders import (
 )
 from tests.fixtures.esco import ENGLISH, SPANISH, URI, Rows, import_folder, write_folder
 
-WEB, CNC, VINES = "puente:web-development", "puente:cnc-machining", "puente:viticulture"
-ENGLISH_MORE: Rows = [
+WEB, CNC, VINES, FULL = (
+    "puente:web-development", "puente:cnc-machining", "puente:viticulture", "puente:full-stack-development",
+)  # fmt: skip
+MORE: Rows = [
     *ENGLISH,
-    ("webdev", "Web development", ("program web pages",), "Build what browsers show."),
+    ("webdev", "Web development (ICT)", ("full-stack web development",), "Build what browsers show."),
     ("vines", "viticulture", ("grape growing",), "Grow grapes."),
 ]
-SPANISH_MORE: Rows = [*SPANISH, ("vines", "viticultura", (), "")]
+ASKING = "We look for web development. They prune vines, too."
 
 
 @pytest.fixture
@@ -38,8 +42,13 @@ def house(service: Service) -> Service:
 
 
 def bring_esco(service: Service, folder: Path, version: str = "1.2.0", **languages: Rows) -> None:
-    rows = languages or {"en": ENGLISH_MORE, "es": SPANISH_MORE}
+    rows = languages or {"en": MORE, "es": SPANISH}
     import_folder(service.database, HashEmbedder(), write_folder(folder, **rows), version)
+
+
+def ties(service: Service) -> dict[str, str]:
+    with service.database.read() as session:
+        return {tie.starter: tie.uri.removeprefix(URI) for tie in session.query(SkillTie)}
 
 
 def item_of(answer: dict[str, Any], profile: str) -> dict[str, Any]:
@@ -56,10 +65,117 @@ def coverage(item: dict[str, Any]) -> float:
 
 def test_a_declared_starter_skill_covers_what_a_text_asks_for(house: Service, tmp_path: Path) -> None:
     person = add_profile(house, trainee("s", "T-1", skills=[WEB, CNC], languages=["en"]))
-    asking = "We look for web development. They prune vines, too."
-    assert suggest(house, "company-trainee", text=asking)["items"][0]["skills"]["shared"] == []
+    assert suggest(house, "company-trainee", text=ASKING)["items"][0]["skills"]["shared"] == []
     bring_esco(house, tmp_path / "esco")
-    item = item_of(suggest(house, "company-trainee", text=asking), person)
-    assert item["skills"]["shared"] == [{"uri": URI + "webdev", "label": "Web development"}]
+    assert ties(house) == {WEB: "webdev", VINES: "vines"}
+    answer = suggest(house, "company-trainee", text=ASKING)
+    item = item_of(answer, person)
+    assert item["skills"]["shared"] == [{"uri": URI + "webdev", "label": "Web development (ICT)"}]
     assert uris(item, "missing") == ["prune"]
     assert coverage(item) == 0.5
+    assert read(house, f"/profiles/{person}")["skills"] == [WEB, CNC]
+    assert without_ids(suggest(house, "company-trainee", text=ASKING)) == without_ids(answer)
+
+
+def test_a_skill_that_is_declared_and_found_counts_once_on_either_side(house: Service, tmp_path: Path) -> None:
+    asker = add_profile(house, need("c", text=ASKING, skills=[WEB, CNC]))
+    course = add_profile(house, offer("s", text="Web development is taught here.", skills=[WEB]))
+    person = add_profile(house, trainee("s", "T-1", skills=[WEB], programme=course))
+    bring_esco(house, tmp_path / "esco")
+    both = add_profile(house, trainee("s", "T-2", skills=[URI + "webdev", WEB]))
+    answer = suggest(house, "company-trainee", profile_id=asker)
+    for own in (person, both):
+        item = item_of(answer, own)
+        assert (uris(item, "shared"), sorted(uris(item, "missing"))) == (["webdev"], ["prune", CNC])
+        assert coverage(item) == pytest.approx(1 / 3, abs=1e-3)
+    item = item_of(suggest(house, "company-school", profile_id=asker), course)
+    assert (uris(item, "shared"), sorted(uris(item, "missing"))) == (["webdev"], ["prune", CNC])
+    back = item_of(suggest(house, "company-trainee", profile_id=both), asker)
+    assert (uris(back, "shared"), sorted(uris(back, "missing"))) == (["webdev"], ["prune", CNC])
+
+
+def test_a_trainee_has_the_tied_skills_of_its_programme_and_the_index_follows_them(
+    house: Service, tmp_path: Path
+) -> None:
+    course = add_profile(house, offer("s", title="Wine", text="A course.", skills=[VINES], language="en"))
+    person = add_profile(house, trainee("s", "T-1", programme=course, languages=["en"]))
+    others = [add_profile(house, trainee("s", f"T-{n}", skills=[CNC], languages=["en"])) for n in range(2, 6)]
+    asking = "Viticulture."
+    before = suggest(house, "company-trainee", text=asking, limit=5)
+    bring_esco(house, tmp_path / "esco")
+    first = suggest(house, "company-trainee", text=asking, limit=5, max_per_organisation=5)
+    item = item_of(first, person)
+    assert (uris(item, "shared"), uris(item, "missing"), coverage(item)) == (["vines"], [], 1.0)
+    assert first["index_seq"] > before["index_seq"]
+    assert {own["profile"]["id"] for own in first["items"]} <= {person, *others}
+    # The proposal is made from the index: only if that follows does the bound on what is unseen hold.
+    assert first["items"][0]["profile"]["id"] == person
+
+
+def test_a_missing_skill_names_courses_that_declare_it_under_either_id_each_once(
+    house: Service, tmp_path: Path
+) -> None:
+    bring_esco(house, tmp_path / "esco")
+    one = add_profile(house, offer("s", title="Vines", text="Nothing.", skills=[VINES]))
+    two = add_profile(house, offer("s", title="Grapes", text="Nothing.", skills=[URI + "vines", VINES]))
+    other = add_profile(house, offer("s", title="Machines", text="Nothing.", skills=[CNC]))
+    item = item_of(suggest(house, "company-school", text="They know viticulture."), other)
+    (missing,) = item["skills"]["missing"]
+    assert missing["uri"] == URI + "vines"
+    assert [course["id"] for course in missing["training_offers"]] == [one, two]
+    for code, found in ((VINES, [one, two]), (URI + "vines", [one, two]), (CNC, [other]), (WEB, [])):
+        assert [item["id"] for item in read(house, "/profiles", skill=code)["items"]] == found
+
+
+def test_a_tied_skill_is_named_in_a_language_that_the_catalogue_lacks(house: Service, tmp_path: Path) -> None:
+    bring_esco(house, tmp_path / "esco")
+    asker = add_profile(house, need("c", text="They know viticulture and bake bread."))
+    add_profile(house, offer("s", text="Nothing."))
+    for language, names in (("pt", ["bake bread", "viticultura"]), ("en", ["bake bread", "viticulture"])):
+        item = suggest(house, "company-school", profile_id=asker, answer_language=language)["items"][0]
+        assert [skill["label"] for skill in item["skills"]["missing"]] == names
+
+
+def test_another_catalogue_undoes_the_ties_and_an_unchanged_one_keeps_them(house: Service, tmp_path: Path) -> None:
+    person = add_profile(house, trainee("s", "T-1", skills=[WEB], languages=["en"]))
+    asker = add_profile(house, need("c", text="Web development.", skills=[WEB]))
+    without = suggest(house, "company-trainee", profile_id=asker)
+    assert without["items"][0]["skills"]["shared"] == [{"uri": WEB, "label": "web development"}]
+    bring_esco(house, tmp_path / "esco")
+    bring_esco(house, tmp_path / "esco")
+    assert uris(item_of(suggest(house, "company-trainee", profile_id=asker), person), "shared") == ["webdev"]
+    bring_esco(house, tmp_path / "less", "1.3.0", en=ENGLISH)
+    assert ties(house) == {}
+    after = suggest(house, "company-trainee", profile_id=asker)
+    assert after["items"][0]["skills"] == {**without["items"][0]["skills"], "available": True}
+    assert coverage(after["items"][0]) == coverage(without["items"][0])
+
+
+def test_ties_of_an_older_database_come_with_the_next_import(house: Service, tmp_path: Path) -> None:
+    person = add_profile(house, trainee("s", "T-1", skills=[WEB], languages=["en"]))
+    bring_esco(house, tmp_path / "esco")
+    with house.database.write() as session:
+        session.execute(delete(SkillTie))
+    bring_esco(house, tmp_path / "esco")
+    assert ties(house) == {WEB: "webdev", VINES: "vines"}
+    assert uris(item_of(suggest(house, "company-trainee", text=ASKING), person), "shared") == ["webdev"]
+
+
+def test_ties_go_with_the_skill_and_outlive_a_restart(house: Service, tmp_path: Path, hash_embedder: Embedder) -> None:
+    person = add_profile(house, trainee("s", "T-1", skills=[WEB, FULL], languages=["en"]))
+    bring_esco(house, tmp_path / "esco")
+    before = suggest(house, "company-trainee", text=ASKING)
+    assert uris(item_of(before, person), "shared") == ["webdev"]
+    for again in make_service(house.database.path, hash_embedder):
+        assert without_ids(suggest(again, "company-trainee", text=ASKING)) == without_ids(before)
+    with house.database.write() as session:
+        session.execute(delete(CatalogueSkill).where(CatalogueSkill.uri == URI + "webdev"))
+    assert ties(house) == {VINES: "vines"}
+
+
+def test_profiles_that_are_stored_after_the_import_count_as_well(house: Service, tmp_path: Path) -> None:
+    bring_esco(house, tmp_path / "esco")
+    person = add_profile(house, trainee("s", "T-1", skills=[CNC], languages=["en"]))
+    assert uris(suggest(house, "company-trainee", text=ASKING)["items"][0], "shared") == []
+    change(house, f"/profiles/{person}", {"skills": [WEB]})
+    assert uris(item_of(suggest(house, "company-trainee", text=ASKING), person), "shared") == ["webdev"]
