@@ -12,7 +12,7 @@ import numpy as np
 
 from app.errors import Conflict
 from app.matching.embedder import Embedder
-from app.matching.skills import LINKER, SIMILARITY, VECTORS, FoundSkill, SkillLinker
+from app.matching.skills import LINKER, SIMILARITY, FoundSkill, SkillLinker
 from app.matching.types import Matrix
 from app.taxonomy.languages import normalise_language
 from app.taxonomy.names import name_of
@@ -135,7 +135,7 @@ class CatalogueService:
                     for s in sorted(whole.all_skills(), key=lambda skill: skill.id)]  # fmt: skip
         vectors = self._embed(missing, texts, hashes)
         living = sorted((skill for skill in whole.all_skills() if skill.status != OBSOLETE), key=lambda skill: skill.id)
-        ties = tie(default_catalogue().all_skills(), living, self._vectors(living, vectors), self._embedder)
+        ties = tie(default_catalogue().all_skills(), living, self._labels(living, vectors), self._embedder)
         head = Head(version, _hash((key, version, identity)), key)
         return PreparedCatalogue(whole, head, vectors, ties, before, self._repository.ties())
 
@@ -146,16 +146,15 @@ class CatalogueService:
         if prepared.changed:
             write.replace(prepared.catalogue, prepared.head, prepared.vectors, prepared.ties)
 
-    def _vectors(self, skills: Sequence[Skill], new: Mapping[str, Embedded]) -> Matrix:
-        """Return the vectors of those skills as they are stored, or will be: shape (3, n, d)."""
+    def _labels(self, skills: Sequence[Skill], new: Mapping[str, Embedded]) -> Matrix:
+        """Return the vectors of those skills' labels as they are stored, or will be: shape (n, d)."""
         ids, embedder = [skill.id for skill in skills], self._embedder
-        found = self._repository.vectors(ids, embedder.model_key, embedder.dim)
-        if found is None:
-            found = np.zeros((VECTORS, len(ids), embedder.dim), dtype=np.float32)
+        stored = self._repository.vectors(ids, embedder.model_key, embedder.dim)
+        found = np.zeros((len(ids), embedder.dim), dtype=np.float32) if stored is None else stored[0]
         for place, uri in enumerate(ids):
             if uri in new:
-                for number, vector in enumerate(new[uri].vectors):
-                    found[number, place] = 0 if vector is None else vector.astype("<f2")
+                # As it will be read: the second import must find the ties of the first.
+                found[place] = np.asarray(new[uri].vectors[0]).astype("<f2")
         return found
 
     def _embed(
