@@ -176,7 +176,8 @@ def import_esco(
         linked = link_profiles(opened, SkillFinder(embedder))
     size = len(prepared.catalogue)
     state = "stored" if prepared.changed else "already there"
-    typer.echo(f"ESCO {named}: {size} skills {state}, {len(prepared.vectors)} embedded, {linked} profiles read")
+    counts = f"{len(prepared.vectors)} embedded, {len(prepared.ties)} tied to ours, {linked} profiles read"
+    typer.echo(f"ESCO {named}: {size} skills {state}, {counts}")
 
 
 def _import(settings: Settings, database: Database, embedder: Embedder, file: Path, kind: str | None) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def test_esco_is_imported_twice_and_a_bad_folder_is_one_clear_line(filled: Path,
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("ESCO 1.2.0: 5 skills stored, 5 embedded, ")
     again = puente("taxonomy", "import", "esco", str(folder), folder=filled)
-    assert again.stdout == "ESCO 1.2.0: 5 skills already there, 0 embedded, 0 profiles read\n"
+    assert again.stdout == "ESCO 1.2.0: 5 skills already there, 0 embedded, 0 tied to ours, 0 profiles read\n"
     (folder / "skills_en.csv").write_text("a,b\n", encoding="utf-8")
     bad = puente("taxonomy", "import", "esco", str(folder), folder=filled)
     assert bad.returncode == 2

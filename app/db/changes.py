@@ -17,6 +17,8 @@ from app.db.session import connection_of
 
 PROFILE = "profile"
 ORGANISATION = "organisation"
+SKILL_TIES = "skill_ties"
+"""All of them at once, under the key 0: which skills of the starter list are which of the imported catalogue."""
 
 
 class IndexChange(Base):

@@ -122,7 +122,8 @@ def facets(
     """Return the facets of a profile (a mapping with its columns); what is unknown is None.
 
     A profile without a place or sectors of its own has its organisation's. Skills are those declared and those found
-    in its text; a trainee has the declared ones, its own and its programme's.
+    in its text; a trainee has the declared ones, its own and its programme's. One of the starter list that is the same
+    as one of the imported catalogue goes by that one's id: `ties`, so that either counts and both count once.
     """
     details = row["details"]
     nuts = row["nuts_code"] or organisation.nuts_code or organisation.country
@@ -136,10 +137,11 @@ def facets(
         if own_sectors
         else (organisation.ecosystems, organisation.nace_codes, organisation.nace_revision)
     )
-    skills = [*details.get("skills", ()), *row.get("found_skills", ())]
+    declared = [*details.get("skills", ()), *(programme.skills if programme else ())]
+    ties = row.get("ties", {})
+    skills = [*(ties.get(skill, skill) for skill in declared), *row.get("found_skills", ())]
     eqf_level = row["eqf_level"]
     if programme is not None:
-        skills += programme.skills
         eqf_level = eqf_level or programme.eqf_level
     regimes = details.get("dual_regimes") or [details.get("dual_regime")]
     return {

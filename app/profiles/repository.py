@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Select, delete, func, or_, select, text, update
+from sqlalchemy import CompoundSelect, Select, delete, func, literal, or_, select, text, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
@@ -20,6 +20,7 @@ from app.matching.kinds import ProfileKind
 from app.matching.types import Passages
 from app.organisations.tables import Organisation
 from app.profiles.tables import Embedding, Profile, ProfileTag
+from app.taxonomy.tables import SkillTie
 
 CHUNK = 500
 """Bound variables per statement stay below SQLite's limit."""
@@ -112,7 +113,8 @@ class ProfileRepository(Repository):
         for scheme in ("ecosystem", "nace", "language", "skill"):
             code = getattr(where, scheme)
             if code is not None:
-                tagged = select(ProfileTag.profile_pk).where(ProfileTag.scheme == scheme, ProfileTag.code == code)
+                codes = _same_skill(code) if scheme == "skill" else select(literal(code))
+                tagged = select(ProfileTag.profile_pk).where(ProfileTag.scheme == scheme, ProfileTag.code.in_(codes))
                 statement = statement.where(Profile.pk.in_(tagged))
         if where.eligible_on is not None:
             day = where.eligible_on
@@ -304,6 +306,13 @@ class ProfileRepository(Repository):
                 return
             last = chunk[-1]
             yield chunk
+
+
+def _same_skill(code: str) -> CompoundSelect[Any]:
+    """Return the codes under which a skill may be declared: its own, and those of the skills that it is tied to."""
+    concept = select(SkillTie.uri).where(SkillTie.starter == code)
+    starters = select(SkillTie.starter).where(or_(SkillTie.uri == code, SkillTie.uri.in_(concept)))
+    return union(select(literal(code)), concept, starters)
 
 
 def _whole(statement: Select[Any]) -> Select[Any]:

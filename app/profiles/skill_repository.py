@@ -15,6 +15,7 @@ from app.organisations.tables import Organisation
 from app.profiles.repository import CHUNK
 from app.profiles.tables import Profile, ProfileSkill, ProfileTag, SkillReading
 from app.taxonomy.service import Found
+from app.taxonomy.tables import SkillTie
 
 _ADD_SKILL = insert_into(ProfileSkill, "profile_pk", "uri", "field", "start", "end", "similarity", "found_by")
 _ADD_READING = insert_into(SkillReading, "profile_pk", "stamp")
@@ -25,7 +26,10 @@ MAX_COURSES = 3
 
 
 def _courses(profile_pk: ColumnElement[int], code: ColumnElement[str], *more: ColumnElement[bool]) -> Select[Any]:
-    """Return the first published training offers that the rows (profile, skill) name for each skill wanted."""
+    """Return the first published training offers that the rows (profile, skill) name for each skill wanted.
+
+    Distinct, since several starter skills of one offer may be the same one of the catalogue.
+    """
     wanted = func.json_each(bindparam("skills")).table_valued("value")
     covering = Profile.__table__.alias("covering")
     day = bindparam("today", type_=Date)
@@ -41,6 +45,7 @@ def _courses(profile_pk: ColumnElement[int], code: ColumnElement[str], *more: Co
             or_(covering.c.valid_until.is_(None), covering.c.valid_until >= day),
             func.json_extract(covering.c.details, "$.programme_type") != "event",
         )
+        .distinct()
         .order_by(profile_pk)
         .limit(MAX_COURSES)
         .correlate(wanted)
@@ -56,6 +61,12 @@ _COURSES = Prepared(
     union_all(
         _courses(
             ProfileTag.__table__.c.profile_pk, ProfileTag.__table__.c.code, ProfileTag.__table__.c.scheme == "skill"
+        ),
+        _courses(
+            ProfileTag.__table__.c.profile_pk,
+            SkillTie.__table__.c.uri,
+            ProfileTag.__table__.c.scheme == "skill",
+            ProfileTag.__table__.c.code == SkillTie.__table__.c.starter,
         ),
         _courses(ProfileSkill.__table__.c.profile_pk, ProfileSkill.__table__.c.uri),
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import Select, Text, and_, bindparam, case, func, select, type_coerce
+from sqlalchemy import Select, Text, and_, bindparam, case, func, or_, select, type_coerce
 
-from app.db.changes import ORGANISATION, PROFILE, Position, changes_since, has_position, last_position
+from app.db.changes import ORGANISATION, PROFILE, SKILL_TIES, Position, changes_since, has_position, last_position
 from app.db.prepared import Prepared
 from app.db.repository import Repository
 from app.db.session import connection_of
@@ -18,13 +18,14 @@ from app.matching.types import Document, Facets, Matrix
 from app.organisations.tables import Label, Organisation
 from app.profiles.composition import OrganisationFacts, ProgrammeFacts, facets
 from app.profiles.repository import CHUNK, unpack
-from app.profiles.tables import Embedding, Profile, ProfileSkill
+from app.profiles.tables import Embedding, Profile, ProfileSkill, ProfileTag
 from app.suggestions.tables import Decision, Suggestion, SuggestionRun
+from app.taxonomy.tables import SkillTie
 
 ShelfRows = tuple[str, list[int], Matrix, list[Facets]]
 """Profile kind, keys, vectors (n, d) and facets of rows for one shelf."""
 
-_JSON_COLUMNS = ("nace_codes", "ecosystems", "languages", "details", "found_skills")
+_JSON_COLUMNS = ("nace_codes", "ecosystems", "languages", "details", "found_skills", "ties")
 _DATE_COLUMNS = ("valid_from", "valid_until", "starts_on", "ends_on")
 _PLAIN_COLUMNS = (
     "pk", "kind", "organisation_pk", "programme_pk", "language", "language_detected", "valid_from",
@@ -39,10 +40,19 @@ _FOUND_SKILLS = (
     .correlate(Profile.__table__)
     .scalar_subquery()
 )
+# Of what the profile declares and, for a trainee, its programme: starter skill → the catalogue's that means the same.
+_TIES = (
+    select(func.json_group_object(SkillTie.starter, SkillTie.uri))
+    .join_from(ProfileTag, SkillTie, SkillTie.starter == ProfileTag.code)
+    .where(ProfileTag.profile_pk.in_((_P.pk, _P.programme_pk)), ProfileTag.scheme == "skill")
+    .correlate(Profile.__table__)
+    .scalar_subquery()
+)
 _FACET_COLUMNS = [
     *(_P[name] for name in _PLAIN_COLUMNS),
-    *(type_coerce(_P[name], Text).label(name) for name in _JSON_COLUMNS[:-1]),
+    *(type_coerce(_P[name], Text).label(name) for name in _JSON_COLUMNS[:-2]),
     _FOUND_SKILLS.label("found_skills"),
+    _TIES.label("ties"),
 ]
 _FACET_NAMES = (*_PLAIN_COLUMNS, *_JSON_COLUMNS)
 
@@ -105,13 +115,17 @@ class ProjectionRepository(Repository):
         return has_position(self.session, position)
 
     def changed_profiles(self, seq: int) -> list[int]:
-        """Return the profiles that changed after `seq`, themselves or through their organisation."""
+        """Return the profiles that changed after `seq`, themselves, through their organisation or the catalogue."""
         pks, organisations = set[int](), list[int]()
         for kind, pk in changes_since(self.session, seq):
             if kind == PROFILE:
                 pks.add(pk)
             elif kind == ORGANISATION:
                 organisations.append(pk)
+            elif kind == SKILL_TIES:
+                declaring = select(ProfileTag.profile_pk).where(ProfileTag.scheme == "skill")
+                theirs = or_(Profile.pk.in_(declaring), Profile.programme_pk.in_(declaring))
+                pks.update(self.session.scalars(select(Profile.pk).where(theirs)))
         for start in range(0, len(organisations), CHUNK):
             chosen = organisations[start : start + CHUNK]
             pks.update(self.session.scalars(select(Profile.pk).where(Profile.organisation_pk.in_(chosen))))

@@ -5,16 +5,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, literal, select, union_all, update
 
 from app.db.base import now
+from app.db.changes import SKILL_TIES, record_changes
 from app.db.prepared import Prepared, insert_into
 from app.db.repository import Repository
 from app.db.session import connection_of
 from app.matching.skills import VECTORS, Concept
 from app.matching.types import Matrix
-from app.taxonomy.skills import Skill, SkillCatalogue
-from app.taxonomy.tables import Catalogue, CatalogueSkill, SkillLabel, SkillVectors
+from app.taxonomy.skills import Skill, SkillCatalogue, default_catalogue
+from app.taxonomy.tables import Catalogue, CatalogueSkill, SkillLabel, SkillTie, SkillVectors
 
 ESCO = "esco"
 OBSOLETE = "obsolete"
@@ -28,10 +29,18 @@ _ADD_VECTORS = insert_into(
 _HEAD = Prepared(
     select(Catalogue.version, Catalogue.stamp, Catalogue.model_key).where(Catalogue.scheme == bindparam("scheme"))
 )
+_ADD_TIE = insert_into(SkillTie, "starter", "uri")
+_WANTED = select(func.json_each(bindparam("uris")).table_valued("value").c.value)
+_STARTER = ""
+"""The language under which `_LABELS` gives a starter skill that is tied to one of the catalogue."""
+
 _LABELS = Prepared(
-    select(CatalogueSkill.uri, SkillLabel.language, SkillLabel.preferred)
-    .join(SkillLabel, SkillLabel.skill_pk == CatalogueSkill.pk)
-    .where(CatalogueSkill.uri.in_(select(func.json_each(bindparam("uris")).table_valued("value").c.value)))
+    union_all(
+        select(CatalogueSkill.uri, SkillLabel.language, SkillLabel.preferred)
+        .join(SkillLabel, SkillLabel.skill_pk == CatalogueSkill.pk)
+        .where(CatalogueSkill.uri.in_(_WANTED)),
+        select(SkillTie.uri, literal(_STARTER), SkillTie.starter).where(SkillTie.uri.in_(_WANTED)),
+    )
 )
 
 
@@ -59,13 +68,29 @@ class CatalogueRepository(Repository):
         return None if row is None else Head(*row)
 
     def labels(self, uris: Collection[str]) -> dict[str, dict[str, str]]:
-        """Return the preferred labels by language of those of `uris` that are skills of the catalogue."""
+        """Return the preferred labels by language of those of `uris` that are skills of the catalogue.
+
+        In a language that the catalogue was not imported in, a skill goes by the label of the starter skill that it is.
+        """
         found: dict[str, dict[str, str]] = {}
+        starters: list[tuple[str, str]] = []
         if uris:
             values = {"uris": orjson.dumps(sorted(uris)).decode()}
             for uri, language, label in _LABELS.all(connection_of(self.session), values):
-                found.setdefault(uri, {})[language] = label
+                if language == _STARTER:
+                    starters.append((label, uri))
+                else:
+                    found.setdefault(uri, {})[language] = label
+        for starter, uri in sorted(starters):
+            known = default_catalogue().get_skill(starter)
+            for language, label in known.labels.items() if known else ():
+                found[uri].setdefault(language, label)
         return found
+
+    def ties(self) -> dict[str, str]:
+        """Return, by starter skill, the skill of the catalogue that means the same."""
+        rows = self.session.execute(select(SkillTie.starter, SkillTie.uri))
+        return {starter: uri for starter, uri in rows}  # noqa: C416 - a result is taken for a mapping by dict()
 
     def catalogue(self) -> SkillCatalogue:
         """Return the whole catalogue, in order of uri."""
@@ -135,9 +160,15 @@ class CatalogueRepository(Repository):
         catalogue: SkillCatalogue,
         head: Head,
         vectors: Mapping[str, Embedded],
+        ties: Mapping[str, str],
     ) -> None:
-        """Write the catalogue over what there was; `vectors` are those that are not stored under that model yet."""
+        """Write the catalogue over what there was; `vectors` are those that are not stored under that model yet.
+
+        `ties` give for starter skills the one of the catalogue that means the same. Where they change, that is noted
+        for the index.
+        """
         connection = connection_of(self.session)
+        tied = self.ties()
         stored = {skill.id: skill for skill in self.catalogue().all_skills()}
         wanted = {skill.id: skill for skill in catalogue.all_skills()}
         self._delete(sorted(stored.keys() - wanted.keys()))
@@ -193,6 +224,10 @@ class CatalogueRepository(Repository):
                 for uri, (content, own) in sorted(vectors.items())
             ],
         )
+        self.session.execute(delete(SkillTie))
+        _ADD_TIE.insert_all(connection, [{"starter": starter, "uri": uri} for starter, uri in sorted(ties.items())])
+        if ties != tied:
+            record_changes(self.session, SKILL_TIES, [0])
         self.session.execute(delete(Catalogue).where(Catalogue.scheme == ESCO))
         languages = sorted({language for skill in wanted.values() for language in skill.labels})
         self.session.add(Catalogue(scheme=ESCO, **head._asdict(), languages=languages, imported_at=now()))

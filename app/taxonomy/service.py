@@ -8,13 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from app.errors import Conflict
 from app.matching.embedder import Embedder
 from app.matching.skills import LINKER, SIMILARITY, FoundSkill, SkillLinker
+from app.matching.types import Matrix
 from app.taxonomy.languages import normalise_language
 from app.taxonomy.names import name_of
-from app.taxonomy.repository import CatalogueRepository, Embedded, Head
+from app.taxonomy.repository import OBSOLETE, CatalogueRepository, Embedded, Head
 from app.taxonomy.skills import Skill, SkillCatalogue, default_catalogue, load_skills
+from app.taxonomy.ties import tie
 
 _FILE = re.compile(r"skills_(?P<language>[A-Za-z-]{2,12})\.csv")
 _VERSION = re.compile(r"v?(?P<version>\d+(?:\.\d+){1,3})", re.IGNORECASE)
@@ -86,17 +90,22 @@ def _read_file(path: Path, language: str) -> SkillCatalogue:
 
 
 class PreparedCatalogue(NamedTuple):
-    """A catalogue ready to be stored, and what was stored when it was made; `vectors` lack what is stored already."""
+    """A catalogue ready to be stored, and what was stored when it was made; `vectors` lack what is stored already.
+
+    `ties` give, by starter skill, the skill of the catalogue that means the same.
+    """
 
     catalogue: SkillCatalogue
     head: Head
     vectors: Mapping[str, Embedded]
+    ties: Mapping[str, str]
     before: Head | None
+    tied: Mapping[str, str]
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to store."""
-        return self.before != self.head
+        return (self.before, self.tied) != (self.head, self.ties)
 
 
 class CatalogueService:
@@ -124,16 +133,29 @@ class CatalogueService:
         missing = [uri for uri in sorted(texts) if stored.get(uri) != hashes[uri]]
         identity = [(s.id, sorted(s.labels.items()), sorted(s.alt.items()), s.description, s.status)
                     for s in sorted(whole.all_skills(), key=lambda skill: skill.id)]  # fmt: skip
-        return PreparedCatalogue(
-            whole, Head(version, _hash((key, version, identity)), key), self._embed(missing, texts, hashes), before
-        )
+        vectors = self._embed(missing, texts, hashes)
+        living = sorted((skill for skill in whole.all_skills() if skill.status != OBSOLETE), key=lambda skill: skill.id)
+        ties = tie(default_catalogue().all_skills(), living, self._labels(living, vectors), self._embedder)
+        head = Head(version, _hash((key, version, identity)), key)
+        return PreparedCatalogue(whole, head, vectors, ties, before, self._repository.ties())
 
     def store(self, write: CatalogueRepository, prepared: PreparedCatalogue) -> None:
         """Write it in the running transaction; raises `Conflict` when another import came between."""
         if write.head() != prepared.before:
             raise Conflict("another import changed the catalogue meanwhile: try again")
         if prepared.changed:
-            write.replace(prepared.catalogue, prepared.head, prepared.vectors)
+            write.replace(prepared.catalogue, prepared.head, prepared.vectors, prepared.ties)
+
+    def _labels(self, skills: Sequence[Skill], new: Mapping[str, Embedded]) -> Matrix:
+        """Return the vectors of those skills' labels as they are stored, or will be: shape (n, d)."""
+        ids, embedder = [skill.id for skill in skills], self._embedder
+        stored = self._repository.vectors(ids, embedder.model_key, embedder.dim)
+        found = np.zeros((len(ids), embedder.dim), dtype=np.float32) if stored is None else stored[0]
+        for place, uri in enumerate(ids):
+            if uri in new:
+                # As it will be read: the second import must find the ties of the first.
+                found[place] = np.asarray(new[uri].vectors[0]).astype("<f2")
+        return found
 
     def _embed(
         self, uris: Sequence[str], texts: Mapping[str, Sequence[str]], hashes: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""The imported skill catalogue: what it is, its skills, their labels by language and their vectors."""
+"""The imported skill catalogue: its skills, their labels by language, their vectors; which starter skills they are."""
 
 from datetime import datetime
 
@@ -55,3 +55,12 @@ class SkillVectors(Base):
     preferred: Mapped[bytes] = mapped_column(LargeBinary)
     alternatives: Mapped[bytes] = mapped_column(LargeBinary)
     description: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SkillTie(Base):
+    """A skill of the starter list, and the one of the catalogue that means the same (`app/taxonomy/ties.py`)."""
+
+    __tablename__ = "skill_tie"
+
+    starter: Mapped[str] = mapped_column(String(120), primary_key=True)
+    uri: Mapped[str] = mapped_column(ForeignKey("skill.uri", ondelete="CASCADE"), index=True)
