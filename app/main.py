@@ -105,10 +105,8 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         limit=settings.body_limit,
         longer={f"{API}/imports": settings.upload_limit + settings.body_limit},
     )
-    api = APIRouter(prefix=API)
     for router in (suggestions, profiles, organisations, imports, taxonomy):
-        api.include_router(router)
-    app.include_router(api)
+        app.include_router(router, prefix=API)
     app.include_router(_health(app))
     app.add_middleware(RequestMetrics, unmeasured=frozenset({"/live", "/ready", "/metrics"}))
     return app

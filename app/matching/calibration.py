@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -77,7 +78,7 @@ class Curve:
         return np.asarray(np.clip(y, EDGE, 1 - EDGE).round(DECIMALS))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
     """What a score of one match kind means, for one encoder and one version of the rules."""
 
@@ -109,7 +110,7 @@ class Calibration:
         """Return the word for a probability."""
         return next(name for name, least in self.bands if probability >= least)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Return the identity of what decides an answer: curve, threshold and bands, for this encoder and rules."""
         said = [self.kind, self.model_key, self.rules_version, asdict(self.curve), self.threshold, self.bands]

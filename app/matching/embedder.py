@@ -104,22 +104,22 @@ class OnnxEmbedder:
         self._session = _one_thread_session(folder / onnx_export.MODEL_FILE)
         self._sessions = sessions
         self._turns = _Turns(sessions)
+        self._helpers = ThreadPoolExecutor(max(sessions - 1, 1), thread_name_prefix="embed")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the encoder's own marks and without truncation."""
         return [len(self._read(texts[0]))] if len(texts) == 1 else _count(self._tokenizer, texts)
 
     def embed_queries(self, texts: Sequence[str]) -> Matrix:
-        """Embeddings (n, d)."""
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        for row, text in enumerate(texts):
-            tokens = self._tokens(text)
-            with self._turns.turn():
-                vectors[row] = self._run(tokens)
-        return _checked(vectors)
+        """Embeddings (n, d); what is free of the cores right now is shared, as by the sentences of one question."""
+        return self._embed(texts, self._turns.free)
 
     def embed_documents(self, texts: Sequence[str]) -> Matrix:
         """Embeddings (n, d), on as many cores as there are sessions; waits as long as it takes."""
+        return self._embed(texts, self._sessions)
+
+    def _embed(self, texts: Sequence[str], threads: int) -> Matrix:
+        """Return embeddings (n, d), made by the calling thread and by helpers, up to `threads` of them together."""
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         # The longest come first (they are popped from the end), so that the threads finish together.
         todo = sorted(range(len(texts)), key=lambda row: len(texts[row]))
@@ -134,16 +134,14 @@ class OnnxEmbedder:
                 with self._turns.turn():
                     vectors[row] = self._run(tokens)
 
-        threads = min(self._sessions, len(texts))
-        if threads <= 1:
+        helpers = [self._helpers.submit(work) for _ in range(min(threads, len(texts)) - 1)]
+        try:
             work()
-        else:
-            with ThreadPoolExecutor(threads, thread_name_prefix="embed") as pool:
-                try:
-                    for done in [pool.submit(work) for _ in range(threads)]:
-                        done.result()
-                finally:
-                    todo.clear()  # after an error or an interrupt nobody begins another text
+        finally:
+            todo.clear()  # after an error or an interrupt nobody begins another text
+        for helper in helpers:
+            if not helper.cancel():  # one that is busy elsewhere never began
+                helper.result()
         return _checked(vectors)
 
     def _tokens(self, text: str) -> NDArray[np.int64]:
@@ -269,6 +267,11 @@ class _Turns:
         self._lock = threading.Lock()
         self._free = places
         self._line: deque[threading.Event] = deque()
+
+    @property
+    def free(self) -> int:
+        """Places that nobody holds now."""
+        return self._free
 
     @contextmanager
     def turn(self) -> Iterator[None]:

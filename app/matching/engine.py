@@ -6,6 +6,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,14 @@ _STEP = 10.0**-DECIMALS
 _Floats = NDArray[np.float64]
 
 
+class _Reading(NamedTuple):
+    """A score, its probability, None where the kind is not calibrated, and its band."""
+
+    score: float
+    probability: float | None
+    band: str
+
+
 class _Scale:
     """What the scores of one query mean: probabilities, bands, and who is likely enough to be shown."""
 
@@ -57,12 +66,12 @@ class _Scale:
             return np.ones(len(scores), dtype=bool)
         return np.asarray(self._calibration.curve(scores, self._known) >= self._calibration.threshold)
 
-    def read(self, score: float) -> tuple[float | None, str]:
-        """Return the probability, None where the kind is not calibrated, and the band."""
+    def read(self, scores: _Floats) -> list[_Reading]:
+        """Return what each score means."""
         if self._calibration is None:
-            return None, self._kind.band(score)
-        probability = float(self._calibration.curve(np.array([score]), self._known)[0])
-        return probability, self._calibration.band(probability)
+            return [_Reading(score, None, self._kind.band(score)) for score in scores.tolist()]
+        band, probabilities = self._calibration.band, self._calibration.curve(scores, self._known).tolist()
+        return [_Reading(score, one, band(one)) for score, one in zip(scores.tolist(), probabilities, strict=True)]
 
 
 def propose(
@@ -165,8 +174,8 @@ def explain(kind: MatchKind, query: Query, document: Document, calibration: Cali
     """Return what `judge` would say of this document, were no rule, cap or threshold to keep it out."""
     table = ShortTable([document.pk], [document.facets])
     parts, scores = _weigh_documents(kind, query, table, [document], np.array([0]))
-    scale = _Scale(kind, query, calibration)
-    return _candidate(kind, Quotes(query), document, parts[:, 0].tolist(), float(scores[0]), scale)
+    (reading,) = _Scale(kind, query, calibration).read(scores)
+    return _candidate(kind, Quotes(query), document, parts[:, 0].tolist(), reading)
 
 
 def judge(
@@ -179,13 +188,13 @@ def judge(
     """Return the fair list of `documents`, as the database has them now: rules, scores, words and evidence.
 
     With a calibration each candidate has a probability, and who is below its threshold is not in the list; when all
-    are, the best of them is the ranking's nearest miss.
+    are, the best of them is the ranking's nearest miss. How many are below it these few do not tell (`too_unlikely`).
     """
     rejected: dict[str, int] = {}
     table = ShortTable([document.pk for document in documents], [document.facets for document in documents])
     rows = reject(kind.rules, query, table, np.arange(len(documents)), rejected)
     parts, scores = _weigh_documents(kind, query, table, documents, rows)
-    scale, columns, quotes = _Scale(kind, query, calibration), parts.T.tolist(), Quotes(query)
+    scale = _Scale(kind, query, calibration)
     likely = np.flatnonzero(scale.likely(scores))
     kept = rows[likely]
     listed = fair_list(
@@ -197,17 +206,18 @@ def judge(
         limit,
         often_shown=query.often_shown,
     )
-
-    def candidate(place: int) -> Candidate:
-        return _candidate(kind, quotes, documents[rows[place]], columns[place], float(scores[place]), scale)
-
-    candidates = []
-    for place in listed.shown:
-        similar = tuple(documents[kept[other]] for other in listed.similar.get(place, ()))
-        candidates.append(candidate(likely[place])._replace(similar=similar))
-    if len(candidates) < limit and len(likely) < len(rows):
-        rejected[BELOW_THRESHOLD] = len(rows) - len(likely)
-    miss = candidate(_best(table.pks[rows], scores)) if len(rows) and not len(likely) else None
+    missed = len(rows) > 0 and not len(likely)
+    told = np.array([_best(table.pks[rows], scores)]) if missed else likely[list(listed.shown)]
+    quotes, columns = Quotes(query), parts[:, told].T.tolist()
+    candidates = [
+        _candidate(kind, quotes, documents[rows[place]], column, reading)
+        for place, column, reading in zip(told, columns, scale.read(scores[told]), strict=True)
+    ]
+    miss = candidates.pop() if missed else None
+    for rank, place in enumerate(listed.shown):
+        if place in listed.similar:
+            similar = tuple(documents[kept[other]] for other in listed.similar[place])
+            candidates[rank] = candidates[rank]._replace(similar=similar)
     eligible = frozenset(table.pks[rows].tolist())
     return Ranking(tuple(candidates), rejected, missing_facts(kind, query), eligible, miss)
 
@@ -275,25 +285,21 @@ def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> 
     return bound
 
 
-def _candidate(
-    kind: MatchKind, quotes: Quotes, document: Document, parts: list[float], score: float, scale: _Scale
-) -> Candidate:
+def _candidate(kind: MatchKind, quotes: Quotes, document: Document, parts: list[float], reading: _Reading) -> Candidate:
     query, contributions, changes = quotes.query, [], []
-    probability, band = scale.read(score)
     for (feature, weight), contribution in zip(kind.features, parts, strict=True):
         value = round(contribution / weight, 6)
         contributions.append(
             Contribution(feature.name, value, weight, contribution, feature.words(value, query, document.facets))
         )
         changes.append(feature.change(weight, query, document.facets))
+    most = max(filter(None, changes), key=lambda change: change.gain, default=None)
     return Candidate(
         document,
-        score,
-        probability,
-        band,
+        *reading,
         tuple(contributions),
         quotes.evidence(document),
-        change=max(filter(None, changes), key=lambda change: change.gain, default=None),
+        change=most.worded(query) if most else None,
     )
 
 

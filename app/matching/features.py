@@ -7,6 +7,7 @@ A feature whose facet is missing on either side is worth 0 and is reported as mi
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -33,6 +34,27 @@ class Codes(NamedTuple):
         return ", ".join(sorted(query.name(self.facet, code, query.language) for code in self.codes))
 
 
+class Raise(NamedTuple):
+    """A change that would raise a score, as `Change` tells it, not yet in words: of several only the best is worded.
+
+    `what` is a fact that `side` could give, or a skill: the one that `code` stands for.
+    """
+
+    feature: str
+    facet: str
+    side: Side
+    gain: float
+    what: str
+    code: str | None = None
+
+    def worded(self, query: Query) -> Change:
+        """Return it in the asker's language."""
+        language, code = query.language, self.code
+        named = say(f"fact.{self.facet}", language) if code is None else query.name(self.facet, code, language)
+        said = {self.what: named, "whose": say(f"side.{self.side}", language), "gain": number(self.gain, language)}
+        return Change(self.feature, self.facet, self.side, self.gain, say(f"raise.{self.what}", language, **said))
+
+
 class Feature(Protocol):
     """Something that scores a pair."""
 
@@ -49,7 +71,7 @@ class Feature(Protocol):
     def words(self, value: float, query: Query, facets: Facets) -> str:
         """Return one sentence, in the asker's language, that says why the value is what it is."""
 
-    def change(self, weight: float, query: Query, facets: Facets) -> Change | None:
+    def change(self, weight: float, query: Query, facets: Facets) -> Raise | None:
         """Return what would raise this feature's contribution most, or None when nothing of the kind is known."""
 
 
@@ -76,7 +98,7 @@ class SemanticSimilarity:
         nearness = next((name for least, name in steps if value >= least), "little")
         return say(f"similarity.{nearness}", query.language)
 
-    def change(self, weight: float, query: Query, facets: Facets) -> Change | None:
+    def change(self, weight: float, query: Query, facets: Facets) -> Raise | None:
         """Return None: which words would bring two texts nearer cannot be read off their vectors."""
         del weight, query, facets
         return None
@@ -120,13 +142,12 @@ class PairFeature:
         theirs = facets.get(str(self.facet(query.side.other)))
         if mine is None or theirs is None:
             whose = query.side if mine is None else query.side.other
-            fact = say(f"fact.{self.facet(whose)}", query.language)
-            return say("unknown", query.language, whose=_whose(whose, query), fact=fact)
+            return _unknown(str(self.facet(whose)), whose, query.language)
         key, said = self.explain(*self._pair(mine, theirs, query.side))
         named = {name: told.listed(query) if isinstance(told, Codes) else told for name, told in said.items()}
         return say(key, query.language, **named)
 
-    def change(self, weight: float, query: Query, facets: Facets) -> Change | None:
+    def change(self, weight: float, query: Query, facets: Facets) -> Raise | None:
         """Return the fact that the asker could give, or else the first code that the offer lacks."""
         own = str(self.facet(query.side))
         mine, theirs = query.facets.get(own), facets.get(str(self.facet(query.side.other)))
@@ -135,8 +156,7 @@ class PairFeature:
         if mine is None:
             # Nobody has more in common with a fact than itself; where the two are of different kinds, all is possible.
             most = self.value(theirs, theirs) if self.seeker_facet == self.offer_facet else 1.0
-            fact = say(f"fact.{own}", query.language)
-            return self._change("fact", own, query.side, weight * most, query, fact=fact)
+            return self._raise(own, query.side, weight * most, "fact")
         if self.lacking is None:
             return None
         needed, given = self._pair(mine, theirs, query.side)
@@ -144,15 +164,12 @@ class PairFeature:
         if not lacking:
             return None
         gain = weight * (1 - self.value(needed, given)) / len(lacking)
-        named = min((query.name(self.offer_facet, code, query.language), code) for code in lacking)[0]
-        return self._change("skill", self.offer_facet, Side.OFFER, gain, query, skill=named)
+        first = min((query.name(self.offer_facet, code, query.language), code) for code in lacking)[1]
+        return self._raise(self.offer_facet, Side.OFFER, gain, "skill", first)
 
-    def _change(self, what: str, facet: str, side: Side, gain: float, query: Query, **values: str) -> Change | None:
+    def _raise(self, facet: str, side: Side, gain: float, what: str, code: str | None = None) -> Raise | None:
         gain = round(gain, 4)
-        if gain <= 0:
-            return None
-        values |= {"whose": _whose(side, query), "gain": number(gain, query.language)}
-        return Change(self.name, facet, side, gain, say(f"raise.{what}", query.language, **values))
+        return Raise(self.name, facet, side, gain, what, code) if gain > 0 else None
 
     @staticmethod
     def _pair(mine: Any, theirs: Any, side: Side) -> tuple[Any, Any]:
@@ -181,8 +198,10 @@ def share(wanted: frozenset[str], given: frozenset[str]) -> float:
     return len(wanted & given) / len(wanted) if wanted else 0.0
 
 
-def _whose(side: Side, query: Query) -> str:
-    return say(f"side.{side}", query.language)
+@cache
+def _unknown(facet: str, whose: Side, language: str) -> str:
+    """Say that `whose` gives no such fact: a handful of sentences, and most that a bare text is told."""
+    return say("unknown", language, whose=say(f"side.{whose}", language), fact=say(f"fact.{facet}", language))
 
 
 def _explain_region(first: str, second: str) -> Sentence:

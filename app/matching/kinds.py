@@ -6,12 +6,12 @@ A new kind is one entry in `MATCH_KINDS`; a new profile kind is one member of `P
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from app.matching.fairness import Copies, Fairness
+from app.matching.fairness import EXPOSURE_DEPTH, Copies, Fairness
 from app.matching.features import (
     Feature,
     SemanticSimilarity,
@@ -27,7 +27,8 @@ from app.matching.types import Side
 from app.matching.words import DEFAULT, say
 
 RULES_VERSION = "1"
-"""Raised by hand when the meaning of a rule or feature changes; the rest of the version is a hash of the table."""
+"""Raised by hand when the meaning of a rule or feature changes; the rest of the version is a hash of the table's names
+and figures."""
 
 
 class ProfileKind(StrEnum):
@@ -143,8 +144,15 @@ class MatchKind:
 
 @lru_cache(maxsize=64)
 def _rules_version(kind: MatchKind) -> str:
-    described = json.dumps(kind.describe(), sort_keys=True).encode()
-    return f"{RULES_VERSION}-{hashlib.sha256(described).hexdigest()[:12]}"
+    # What decides a score and a list, and no sentence: a better wording must not undo a calibration.
+    decisive = (
+        (kind.name, kind.seeker, kind.offer, kind.risk_tier, kind.bands),
+        [(feature.name, [feature.facet(side) for side in Side], weight) for feature, weight in kind.features],
+        [rule.label for rule in kind.rules],
+        [asdict(kind.fairness(side)) for side in Side],
+        EXPOSURE_DEPTH,
+    )
+    return f"{RULES_VERSION}-{hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]}"
 
 
 _SAME_PERIOD = PairRule("period", "period", "period", overlap)

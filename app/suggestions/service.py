@@ -12,15 +12,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.matching.calibration import Calibration, Calibrations
 from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
-from app.matching.engine import (
-    BELOW_THRESHOLD,
-    explain,
-    judge,
-    known_weight,
-    rejecting_rule,
-    too_unlikely,
-    total_rejected,
-)
+from app.matching.engine import explain, judge, known_weight, rejecting_rule, too_unlikely, total_rejected
 from app.matching.kinds import MATCH_KINDS, MatchKind, RiskTier
 from app.matching.types import Candidate, Document, Facets, Namer, Passages, Query, Ranking, Side
 from app.matching.words import spoken
@@ -260,7 +252,7 @@ class SuggestionService:
             )
             name = self.namer(query, documents)
             ranking = judge(kind, replace(query, name=name), documents, limit, calibration)
-            dropped.append({label: count for label, count in ranking.rejected.items() if label != BELOW_THRESHOLD})
+            dropped.append(ranking.rejected)
             absent = query.absent.union(proposed) - ranking.eligible
             if len(absent) == len(query.absent):
                 break

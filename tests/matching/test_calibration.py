@@ -26,7 +26,7 @@ from app.matching.calibration import (
     load_calibrations,
     out_of_fold,
 )
-from app.matching.engine import BELOW_THRESHOLD, judge, known_weight
+from app.matching.engine import judge, known_weight
 from app.matching.kinds import MATCH_KINDS
 from app.matching.types import Side
 from tests.matching.worlds import document, query
@@ -166,12 +166,12 @@ def test_the_engine_cuts_each_item_below_the_threshold() -> None:
     found = judge(KIND, question, documents, 10, calibration())
     assert [c.document.pk for c in found.candidates] == [1, 2]
     assert [c.contributions for c in found.candidates] == [c.contributions for c in plain.candidates[:2]]
-    assert (found.rejected, found.nearest_miss) == ({BELOW_THRESHOLD: 2}, None)
+    assert (found.rejected, found.nearest_miss) == ({}, None)
     assert [c.band for c in found.candidates] == [
         "strong" if c.probability >= 0.75 else "possible" for c in found.candidates
     ]  # type: ignore[operator]
     none = judge(KIND, question, documents, 10, calibration(threshold=0.99))
-    assert (none.candidates, none.rejected) == ((), {BELOW_THRESHOLD: 4})
+    assert (none.candidates, none.rejected) == ((), {})
     assert none.nearest_miss is not None
     assert none.nearest_miss.document.pk == 1
     assert none.nearest_miss.probability == found.candidates[0].probability

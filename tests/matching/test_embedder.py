@@ -166,6 +166,16 @@ class TestOnnx:
         alone = np.concatenate([default.embed_queries([text]) for text in texts])
         assert np.array_equal(together, alone)
         assert np.array_equal(default.embed_documents(texts[::-1])[::-1], together)
+        assert np.array_equal(default.embed_queries(texts), together)
+
+    def test_a_question_waits_for_no_helper_that_is_busy(self, default: OnnxEmbedder) -> None:
+        expected, done = default.embed_queries(TEXTS), threading.Event()
+        busy = default._helpers.submit(done.wait, 30)
+        try:
+            assert np.array_equal(default.embed_queries(TEXTS), expected)
+            assert not busy.done()
+        finally:
+            done.set()
 
     def test_it_agrees_with_sentence_transformers(
         self, default: OnnxEmbedder, plain: SentenceTransformerEmbedder

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from app.matching import kinds, words
+from app.matching.fairness import Copies, ExposurePolicy
 from app.matching.features import SemanticSimilarity, same_region
 from app.matching.kinds import MATCH_KINDS, MatchKind, ProfileKind
 from app.matching.types import Side
@@ -95,10 +97,24 @@ def test_a_version_changes_with_whatever_changes_scores(name: str) -> None:
         replace(kind, bands=(("strong", 0.51), *kind.bands[1:])),
         replace(kind, pair_rules=(*kind.pair_rules, MATCH_KINDS["company-school"].pair_rules[0])),
         *([replace(kind, pair_rules=())] if kind.pair_rules else []),
+        replace(kind, features=((second, other), (first, weight), *rest)),
+        replace(kind, fair_offers=replace(kind.fair_offers, max_per_organisation=7)),
+        replace(kind, fair_offers=replace(kind.fair_offers, copies=Copies(of_others=True))),
+        replace(kind, fair_seekers=replace(kind.fair_seekers, exposure=ExposurePolicy(margin=0.03))),
     ]
     versions = [kind.rules_version(), *(other_kind.rules_version() for other_kind in changed)]
     assert len(set(versions)) == len(versions)
     assert replace(kind).rules_version() == kind.rules_version()
+
+
+def test_a_version_does_not_change_with_a_wording(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {name: (kind.describe(), kind.rules_version()) for name, kind in MATCH_KINDS.items()}
+    monkeypatch.setattr(words, "MESSAGES", {"en": dict.fromkeys(words.MESSAGES["en"], "Said otherwise.")})
+    kinds._rules_version.cache_clear()
+    for name, kind in MATCH_KINDS.items():
+        described, version = before[name]
+        assert kind.describe() != described
+        assert kind.rules_version() == version
 
 
 @pytest.mark.parametrize("name", sorted(MATCH_KINDS))
