@@ -17,10 +17,10 @@ from app.matching.embedder import Embedder
 from app.matching.passages import split
 from app.matching.types import Matrix
 
-SIMILARITY: Final = 0.80
+SIMILARITY: Final = 0.90
 """The least cosine of a phrase and a concept. Chosen by `scripts/link_skills.py`: the least step of 0.05 at which at
-least six of ten skills found in the labelled sentences of each public pack are right. With all-MiniLM-L6-v2: 0.80 of
-them in tech and 0.68 in house, and 0.24 and 0.21 of the labelled ones found."""
+least six of ten skills found in the labelled sentences of each public pack are right. 0.79 of them in tech and 0.63 in
+house are, and 0.25 and 0.20 of the labelled ones are found."""
 
 LINKER: Final = "1"
 """Raised by hand when the same catalogue and encoder would find other skills: stored ones are then found anew."""

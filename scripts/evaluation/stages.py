@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation import lexical
+from evaluation import lexical, skills
 from evaluation.encoders import Vectors
 from evaluation.metrics import Judge
 from evaluation.packs import Pack
@@ -22,8 +22,8 @@ def dense(pack: Pack, vectors: Vectors) -> Iterator[Scores]:
         yield corpus @ query
 
 
-STAGES: dict[str, Stage] = {"dense": dense, "lexical": lexical.fused}
-"""By name, in the order of the table. A further stage (skills) is one more entry."""
+STAGES: dict[str, Stage] = {"dense": dense, "lexical": lexical.fused, "skills": skills.fused}
+"""By name, in the order of the table; each of the later ones adds to the first."""
 
 
 def ranked(pack: Pack, scores: Iterator[Scores]) -> Iterator[NDArray[np.int64]]:

@@ -15,9 +15,6 @@ from tokenizers import Tokenizer
 LONGEST: Final = 96
 """Tokens of a text that are seen in training; longer ones are cut."""
 
-TIES_FILE: Final = "ties.json"
-"""Pairs of pieces that share a vector, beside the weights of what is trained."""
-
 _CHUNK_TOKENS: Final = 6_000
 
 

@@ -7,7 +7,6 @@ thousands of them stand against each text. Two terms: the cosine with the target
 contrast of the target with other targets of its bank, which teaches what the cosine alone leaves blurred.
 """
 
-import json
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from training import genders
-from training.network import TIES_FILE, Network
+from training.network import Network
 from training.sources import Concept, Sources
 
 TEMPERATURE: Final = 0.05
@@ -65,8 +64,8 @@ def teach(
     network = Network(start)
     tasks = _tasks(sources, Network(teacher))
     streams = {task.name: _batches(task, network, random.Random(f"{seed}{task.name}")) for task in tasks}  # noqa: S311
-    same = np.array(genders.shared(json.loads((start / TIES_FILE).read_text("utf-8")), network.tokenizer.get_vocab()))
     table = network.table
+    same = _alike(table.detach().numpy())
     network.model.embeddings.word_embeddings.sparse = True
     optimisers = [
         torch.optim.AdamW([p for p in network.model.parameters() if p is not table], weight_decay=0.0,
@@ -111,6 +110,13 @@ def teach(
             saved = time.monotonic()
     save()
     return {"steps": steps, "tokens": seen, "loss": {name: round(value, 3) for name, value in sorted(losses.items())}}
+
+
+def _alike(table: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return for each piece the first one that has its vector: pieces that begin as one remain one (`genders`)."""
+    _, first, group = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    alike: NDArray[np.int64] = first[group.reshape(-1)]
+    return alike
 
 
 def _loss(task: Task, vectors: torch.Tensor, rows: Sequence[int], chance: random.Random) -> torch.Tensor:

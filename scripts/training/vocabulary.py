@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from training import genders
-from training.network import TIES_FILE, Network, copy_shell, write_json
+from training.network import Network, copy_shell, write_json
 from training.sources import Sources
 
 SIZE: Final = 92_000
@@ -50,7 +50,6 @@ def build(teacher: Path, destination: Path, sources: Sources, seed: int) -> dict
     vocabulary = kept + added
     copy_shell(teacher, destination)
     _write_tokenizer(teacher, destination, vocabulary)
-    write_json(destination / TIES_FILE, ties)
 
     tokenizer = Tokenizer.from_file(str(destination / "tokenizer.json"))
     table = english.model.embeddings.word_embeddings.weight.detach().numpy()
