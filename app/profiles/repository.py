@@ -1,6 +1,6 @@
 """The only place that reads and writes the profiles' tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -58,6 +58,17 @@ class Owner(NamedTuple):
     pk: int
     id: str
     kind: str
+
+
+class Unembedded(NamedTuple):
+    """A profile without vectors, and what they are made of."""
+
+    pk: int
+    version: int
+    kind: str
+    title: str
+    text: str | None
+    details: dict[str, Any]
 
 
 def pack(passages: Passages) -> dict[str, Any]:
@@ -289,23 +300,16 @@ class ProfileRepository(Repository):
         ).one_or_none()
         return None if row is None else unpack(*row)
 
-    def unembedded(self, model_key: str) -> Iterator[list[int]]:
-        """Yield, in chunks, the keys of the profiles that have no vectors under that model."""
-        last = 0
-        while True:
-            done = select(Embedding.profile_pk).where(Embedding.model_key == model_key)
-            chunk = list(
-                self.session.scalars(
-                    select(Profile.pk)
-                    .where(Profile.pk > last, Profile.pk.not_in(done))
-                    .order_by(Profile.pk)
-                    .limit(CHUNK)
-                )
-            )
-            if not chunk:
-                return
-            last = chunk[-1]
-            yield chunk
+    def unembedded(self, model_key: str, last: int, limit: int) -> list[Unembedded]:
+        """Return the first profiles beyond the key `last` that have no vectors under that model, in order of key."""
+        done = select(Embedding.profile_pk).where(Embedding.model_key == model_key, Embedding.profile_pk == Profile.pk)
+        rows = self.session.execute(
+            select(Profile.pk, Profile.version, Profile.kind, Profile.title, Profile.text, Profile.details)
+            .where(Profile.pk > last, ~done.exists())
+            .order_by(Profile.pk)
+            .limit(limit)
+        )
+        return [Unembedded(*row) for row in rows]
 
 
 def _same_skill(code: str) -> CompoundSelect[Any]:
