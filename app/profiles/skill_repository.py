@@ -1,8 +1,8 @@
 """The skills found in profiles, and the training offers that teach a skill."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from sqlalchemy import ColumnElement, Date, Select, bindparam, delete, func, or_, select, union_all
@@ -21,14 +21,20 @@ _ADD_SKILL = insert_into(ProfileSkill, "profile_pk", "uri", "field", "start", "e
 _ADD_READING = insert_into(SkillReading, "profile_pk", "stamp")
 
 _P, _O = Profile.__table__.c, Organisation.__table__.c
+_TAG, _SKILL = ProfileTag.__table__.c, ProfileSkill.__table__.c
 MAX_COURSES = 3
 """Training offers that are named for a skill."""
 
 
-def _courses(profile_pk: ColumnElement[int], code: ColumnElement[str], *more: ColumnElement[bool]) -> Select[Any]:
+_Column: TypeAlias = ColumnElement[str]
+
+
+def _courses(
+    profile_pk: ColumnElement[int], means: Callable[[_Column], ColumnElement[bool]], *more: ColumnElement[bool]
+) -> Select[Any]:
     """Return the first published training offers that the rows (profile, skill) name for each skill wanted.
 
-    Distinct, since several starter skills of one offer may be the same one of the catalogue.
+    `means(skill)` holds of the rows that name a skill; of one offer that may be several, and it is named once.
     """
     wanted = func.json_each(bindparam("skills")).table_valued("value")
     covering = Profile.__table__.alias("covering")
@@ -37,7 +43,7 @@ def _courses(profile_pk: ColumnElement[int], code: ColumnElement[str], *more: Co
         select(covering.c.pk)
         .where(
             profile_pk == covering.c.pk,
-            code == wanted.c.value,
+            means(wanted.c.value),
             *more,
             covering.c.kind == ProfileKind.TRAINING_OFFER.value,
             covering.c.state == "published",
@@ -45,7 +51,7 @@ def _courses(profile_pk: ColumnElement[int], code: ColumnElement[str], *more: Co
             or_(covering.c.valid_until.is_(None), covering.c.valid_until >= day),
             func.json_extract(covering.c.details, "$.programme_type") != "event",
         )
-        .distinct()
+        .group_by(profile_pk)
         .order_by(profile_pk)
         .limit(MAX_COURSES)
         .correlate(wanted)
@@ -57,18 +63,16 @@ def _courses(profile_pk: ColumnElement[int], code: ColumnElement[str], *more: Co
     )
 
 
+def _tied_to(skill: _Column) -> ColumnElement[bool]:
+    # Not a join: SQLite would go through all tags and look up the tie of each.
+    return _TAG.code.in_(select(SkillTie.starter).where(SkillTie.uri == skill).correlate_except(SkillTie))
+
+
 _COURSES = Prepared(
     union_all(
-        _courses(
-            ProfileTag.__table__.c.profile_pk, ProfileTag.__table__.c.code, ProfileTag.__table__.c.scheme == "skill"
-        ),
-        _courses(
-            ProfileTag.__table__.c.profile_pk,
-            SkillTie.__table__.c.uri,
-            ProfileTag.__table__.c.scheme == "skill",
-            ProfileTag.__table__.c.code == SkillTie.__table__.c.starter,
-        ),
-        _courses(ProfileSkill.__table__.c.profile_pk, ProfileSkill.__table__.c.uri),
+        _courses(_TAG.profile_pk, lambda skill: _TAG.code == skill, _TAG.scheme == "skill"),
+        _courses(_TAG.profile_pk, _tied_to, _TAG.scheme == "skill"),
+        _courses(_SKILL.profile_pk, lambda skill: _SKILL.uri == skill),
     )
 )
 

@@ -26,8 +26,8 @@ C++" = "C++" (0.90) is a part only."""
 SURE: Final = 0.965
 """The least cosine of the labels that ties two skills that share no name.
 
-Of the ties above it one is doubtful: "pathology techniques" = "pathology". Below, "tourist information" is not "collect
-tourist information" (0.96), nor "leather goods" "leather goods materials" (0.94)."""
+All eight such ties are right. Below, "tourist information" is not "collect tourist information" (0.96), nor "leather
+goods" "leather goods materials" (0.94). Together with the 65 whose labels are equal 80 starter skills are tied."""
 
 _DECIMALS: Final = 4
 _QUALIFIER: Final = re.compile(r"\s*\([^()]*\)\s*$")

@@ -140,6 +140,19 @@ def test_a_missing_skill_names_courses_that_declare_it_under_either_id_each_once
         assert [item["id"] for item in read(house, "/profiles", skill=code)["items"]] == found
 
 
+def test_two_starter_skills_that_are_one_of_the_catalogue_count_once(house: Service, tmp_path: Path) -> None:
+    bring_esco(house, tmp_path / "esco", en=MORE, es=[("webdev", "Desarrollo full-stack", (), "")])
+    assert ties(house) == {WEB: "webdev", FULL: "webdev", VINES: "vines"}
+    made = [add_profile(house, offer("s", title=f"Web {n}", text="Nothing.", skills=[WEB, FULL])) for n in range(4)]
+    other = add_profile(house, offer("s", title="Machines", text="Nothing.", skills=[CNC]))
+    asker = add_profile(house, need("c", text="They prune vines.", skills=[FULL, WEB]))
+    answer = suggest(house, "company-school", profile_id=asker, max_per_organisation=5)
+    own = item_of(answer, made[0])
+    assert (uris(own, "shared"), uris(own, "missing"), coverage(own)) == (["webdev"], ["prune"], 0.5)
+    missing = {skill["uri"]: skill["training_offers"] for skill in item_of(answer, other)["skills"]["missing"]}
+    assert [course["id"] for course in missing[URI + "webdev"]] == made[:3]
+
+
 def test_a_tied_skill_is_named_in_a_language_that_the_catalogue_lacks(house: Service, tmp_path: Path) -> None:
     bring_esco(house, tmp_path / "esco")
     asker = add_profile(house, need("c", text="They know viticulture and bake bread."))
