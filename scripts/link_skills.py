@@ -98,17 +98,22 @@ def scores(pack: Path, linker: SkillLinker, embedder: Embedder, thresholds: Sequ
     return table
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def given(description: str | None) -> tuple[Path, Embedder]:
+    """Return the shared data and the encoder that the command line names."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--model", help="as PUENTE_MODEL; by default the default encoder")
-    given = parser.parse_args()
-    embedder = load_embedder(given.model)
+    options = parser.parse_args()
+    return options.data, load_embedder(options.model)
+
+
+def main() -> None:
+    """Print the table."""
+    data, embedder = given(__doc__)
     print(f"{embedder.model_key}; in use: {SIMILARITY}", flush=True)
-    linker = make_linker(read_skills(given.data), embedder)
+    linker = make_linker(read_skills(data), embedder)
     levels = (*THRESHOLDS, 2.0)
-    tables = [scores(given.data / "packs" / pack, linker, embedder, levels) for pack in PACKS]
+    tables = [scores(data / "packs" / pack, linker, embedder, levels) for pack in PACKS]
     print(f"{'threshold':>9}  " + "  ".join(f"{name:>22}" for name in ("tech", "house", "both")))
     for level in levels:
         own = [table[level] for table in tables]

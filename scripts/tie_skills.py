@@ -6,16 +6,14 @@ Ties are made as an import of ESCO in English makes them. Behind them come those
 nearest first. Run it anew with every new encoder.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from link_skills import read_skills  # noqa: E402 - after the path
+from link_skills import given, read_skills  # noqa: E402 - after the path
 
-from app.matching.embedder import load_embedder  # noqa: E402
 from app.taxonomy.skills import all_skills  # noqa: E402
 from app.taxonomy.ties import CONFIRMED, SURE, tie  # noqa: E402
 
@@ -25,13 +23,9 @@ LEAST = 0.85
 
 def main() -> None:
     """Print the ties and the near ones."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--model", help="as PUENTE_MODEL; by default the default encoder")
-    given = parser.parse_args()
-    embedder = load_embedder(given.model)
+    data, embedder = given(__doc__)
     print(f"{embedder.model_key}; in use: {SURE} alone, {CONFIRMED} with a common name", flush=True)
-    skills, starter = read_skills(given.data), all_skills()
+    skills, starter = read_skills(data), all_skills()
     labels = embedder.embed_documents([skill.label("en") for skill in skills])
     ties = tie(starter, skills, labels, embedder)
     cosines = labels @ embedder.embed_documents([skill.label("en") for skill in starter]).T

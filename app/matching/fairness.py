@@ -144,12 +144,15 @@ def fair_list(
     `held` counts who was passed over on the way to the last one shown, by the first cap that forbids it, and under
     `exposure` who would be shown if nobody were shown often.
     """
-    order, ranked_by = _order(fairness.exposure, keys, scores, often_shown)
-    found = _walk(fairness, order[: np.count_nonzero(ranked_by > floor)], organisations, vectors, limit)
+
+    def walked(often: frozenset[int]) -> FairList:
+        order, ranked_by = _order(fairness.exposure, keys, scores, often)
+        return _walk(fairness, order[: np.count_nonzero(ranked_by > floor)], organisations, vectors, limit)
+
+    found = walked(often_shown)
     if often_shown.isdisjoint(keys.tolist()):
         return found
-    order, ranked_by = _order(fairness.exposure, keys, scores, frozenset())
-    plain = _walk(fairness, order[: np.count_nonzero(ranked_by > floor)], organisations, vectors, limit)
+    plain = walked(frozenset())
     displaced = len(set(plain.shown) - set(found.shown))
     held = {**found.held, EXPOSURE: displaced} if displaced else found.held
     return found._replace(held=held, full=found.full and plain.full)

@@ -5,6 +5,7 @@ others are rounded away. Each column is divided, and its row of weights multipli
 product stays the same, and both can be rounded (SmoothQuant, Xiao et al. 2023, arXiv 2211.10438).
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,8 +57,6 @@ def smooth(path: Path, samples: Sequence[NDArray[np.int64]]) -> None:
 
 def _largest(model: Any, names: Sequence[str], samples: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[np.float32]]:
     """Return, for each named tensor, the largest size of each of its columns over the samples."""
-    import copy  # noqa: PLC0415  idem
-
     import onnx  # noqa: PLC0415  idem
     import onnxruntime as ort  # noqa: PLC0415  idem
 

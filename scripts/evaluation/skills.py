@@ -1,15 +1,13 @@
 """Skills: rows that are ESCO skills, seen as the service's linker sees them: other names and descriptions too."""
 
-import csv
 import functools
-import gzip
 from collections.abc import Iterator
 
 import numpy as np
+from link_skills import read_skills
 from numpy.typing import NDArray
 
 from app.taxonomy.service import skill_texts
-from app.taxonomy.skills import Skill
 from evaluation.encoders import Vectors
 from evaluation.packs import SHARED, Pack
 
@@ -43,13 +41,6 @@ def fused(pack: Pack, vectors: Vectors) -> Iterator[NDArray[np.floating]]:
 @functools.cache
 def _skills() -> dict[str, tuple[str, str, str]]:
     """ESCO's skills in English by id: label, other names, description; none without the shared data."""
-    path = SHARED / "esco" / "skills_en_v1.1.1.tsv.gz"
-    if not path.exists():
+    if not (SHARED / "esco").is_dir():
         return {}
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        next(rows)
-        return {
-            id_: skill_texts(Skill(id_, {"en": label}, {"en": tuple(filter(None, others.split("|")))}, description))
-            for id_, _, _, label, others, description in rows
-        }
+    return {skill.id: skill_texts(skill) for skill in read_skills(SHARED)}

@@ -1,4 +1,4 @@
-"""From the student to what is shipped: a sentence-transformers folder in half precision, and its manifest."""
+"""From the student to what is shipped: a sentence-transformers folder of few bits a number, and its manifest."""
 
 import json
 import os
@@ -12,15 +12,6 @@ from training.student import SHIPPED
 NAME: Final = "puente-multilingual-1"
 MOST_BYTES: Final = 60_000_000
 WINDOW: Final = 256
-
-
-def _narrow(path: Path) -> None:
-    """Keep the pieces' vectors in a byte a number, which is what the student was finished with."""
-    from safetensors.torch import load_file, save_file  # noqa: PLC0415  only here
-
-    state = load_file(path)
-    table = "embeddings.word_embeddings.weight"
-    save_file(state | {table: state[table].to(SHIPPED)}, path, metadata={"format": "pt"})
 
 
 def publish(student: Path, models: Path) -> dict[str, object]:
@@ -64,3 +55,12 @@ def publish(student: Path, models: Path) -> dict[str, object]:
     }
     write_json(models / "manifest.json", manifest)
     return {"bytes": size, "encoder_id": onnx_export.encoder_id(NAME, files, onnx_export.RECIPE)}
+
+
+def _narrow(path: Path) -> None:
+    """Keep the pieces' vectors in a byte a number, which is what the student was finished with."""
+    from safetensors.torch import load_file, save_file  # noqa: PLC0415  only here
+
+    state = load_file(path)
+    table = "embeddings.word_embeddings.weight"
+    save_file(state | {table: state[table].to(SHIPPED)}, path, metadata={"format": "pt"})

@@ -52,7 +52,7 @@ def build(teacher: Path, destination: Path, sources: Sources, seed: int) -> dict
     _write_tokenizer(teacher, destination, vocabulary)
 
     tokenizer = Tokenizer.from_file(str(destination / "tokenizer.json"))
-    table = english.model.embeddings.word_embeddings.weight.detach().numpy()
+    table = english.table.detach().numpy()
     fresh = np.empty((len(vocabulary), table.shape[1]), dtype=np.float32)
     for place, piece in enumerate(kept):
         fresh[place] = table[old[piece]]
@@ -78,7 +78,7 @@ def build(teacher: Path, destination: Path, sources: Sources, seed: int) -> dict
     fresh = fresh[same]
     english.model.resize_token_embeddings(len(vocabulary), mean_resizing=False)
     with torch.no_grad():
-        english.model.embeddings.word_embeddings.weight.copy_(torch.from_numpy(fresh))
+        english.table.copy_(torch.from_numpy(fresh))
     english.model.embeddings.word_embeddings.padding_idx = None
     english.save_weights(destination)
     tied = int((same != np.arange(len(same))).sum())
