@@ -19,8 +19,8 @@ from app.matching.embedder import Embedder, load_embedder
 from app.matching.kinds import MATCH_KINDS
 from app.metrics import RequestMetrics
 from app.organisations.routes import router as organisations
-from app.profiles.embedding import embed_profiles
 from app.profiles.import_routes import router as imports
+from app.profiles.renewal import renew
 from app.profiles.routes import router as profiles
 from app.profiles.service import ProfileService
 from app.profiles.tasks import IMPORT, run_import, tidy_uploads
@@ -59,8 +59,8 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         state = app.state
         state.database, state.embedder = database, encoder
         state.skills = SkillFinder(encoder)
-        if embedded := embed_profiles(database, encoder):
-            log.get(__name__).info("profiles embedded anew", sizes={encoder.model_key: embedded})
+        if any(renewed := renew(database, encoder, state.skills)):
+            log.get(__name__).info("renewed for this encoder", model=encoder.model_key, sizes=renewed._asdict())
         state.projection = Projection(database, encoder.model_key, encoder.dim)
         state.exposure = ExposureCounts(database)
         state.calibrations = load_calibrations(settings.calibrations, MATCH_KINDS, encoder.model_key)

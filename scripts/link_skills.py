@@ -28,7 +28,7 @@ from app.taxonomy.service import skill_texts  # noqa: E402
 from app.taxonomy.skills import Skill  # noqa: E402
 
 PACKS = ("skillsent_tech_validation", "skillsent_house_validation")
-THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+THRESHOLDS = tuple(round(0.70 + 0.02 * step, 2) for step in range(11))
 LEAST_PRECISION = 0.6
 
 

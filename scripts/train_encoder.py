@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--teacher-steps", type=int, default=600, help="about two seconds each on two cores")
     parser.add_argument("--student-tokens", type=float, default=30e6, help="about 7,000 a second on two cores")
     parser.add_argument("--continue-from", type=Path, help="a student to go on with, instead of the fresh vocabulary")
+    parser.add_argument("--rate", type=float, default=1.0, help="part of the full rate to begin with, to go on gently")
     parser.add_argument("--leave-out", default="", help="drop parallel rows whose source begins so, for ablations")
     parser.add_argument("--seed", type=int, default=20261127)
     options = parser.parse_args()
@@ -43,7 +44,7 @@ def main() -> None:
             found = vocabulary.build(work / "teacher", work / "start", texts, seed)
         elif stage == "student":
             found = student.teach(options.continue_from or work / "start", work / "teacher", work / "student", texts,
-                                  tokens=int(options.student_tokens), seed=seed)  # fmt: skip
+                                  tokens=int(options.student_tokens), rate=options.rate, seed=seed)  # fmt: skip
         elif stage == "publish":
             found = publish.publish(work / "student", PROJECT / "models")
         else:

@@ -1,8 +1,9 @@
 """Skills in texts: which concepts of a catalogue a text speaks of, and where it says so.
 
 Two ways lead to a skill. A label that stands in the text word for word, case and accents aside; and a sentence or
-clause whose vector is near to one of the three of a concept: its label, its other names, its description. Both are
-kept to what is almost certainly meant: a skill that is claimed wrongly counts against an offer or for it.
+clause that is near to a concept: its vector to those of the concept's label, other names and description, and its words
+to the names'. Both are kept to what is almost certainly meant: a skill that is claimed wrongly counts against an offer
+or for it.
 """
 
 import re
@@ -12,17 +13,26 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.matching.embedder import Embedder
 from app.matching.passages import split
 from app.matching.types import Matrix
+from app.matching.wording import NameIndex
 
-SIMILARITY: Final = 0.90
+SIMILARITY: Final = 0.80
 """The least cosine of a phrase and a concept. Chosen by `scripts/link_skills.py`: the least step of 0.05 at which at
 least six of ten skills found in the labelled sentences of each public pack are right. 0.79 of them in tech and 0.63 in
 house are, and 0.25 and 0.20 of the labelled ones are found."""
 
-LINKER: Final = "1"
+NEAREST: Final = 0.5
+"""How much the nearest of a concept's vectors counts; the rest is the mean of all that it has."""
+
+WORDS: Final = 0.1
+"""How much the share of a name's words counts; the rest are the vectors. On the public packs a tenth gains everywhere
+and two lose between languages (`scripts/evaluation/README.md`)."""
+
+LINKER: Final = "2"
 """Raised by hand when the same catalogue and encoder would find other skills: stored ones are then found anew."""
 
 VECTORS: Final = 3
@@ -69,7 +79,10 @@ class Concept(NamedTuple):
 
 
 class FoundSkill(NamedTuple):
-    """A skill and its evidence: characters `start` to `end` of the text; the similarity of an exact label is 1."""
+    """A skill and its evidence: characters `start` to `end` of the text.
+
+    `similarity` is 1 for an exact label, else as `SkillLinker.nearness` has it, in [0, 1].
+    """
 
     id: str
     start: int
@@ -103,7 +116,9 @@ class SkillLinker:
                 msg = f"the vectors of {len(concepts)} concepts have the shape {vectors.shape}"
                 raise ValueError(msg)
             self._rows = np.ascontiguousarray(vectors.reshape(VECTORS * len(concepts), -1), dtype=np.float32)
+            self._there = vectors.any(axis=2).sum(axis=0).clip(min=1).astype(np.float32)
         self._named = _names(concepts)
+        self._names = NameIndex([(*concept.labels, *concept.alternatives) for concept in concepts])
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -130,6 +145,21 @@ class SkillLinker:
             if known is None or found.similarity > known.similarity:
                 best[place][found.id] = found
         return [tuple(sorted(own.values(), key=lambda found: (found.start, found.end, found.id))) for own in best]
+
+    def nearness(self, phrases: Sequence[str], vectors: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return how near each concept is to each phrase, shape (n, phrases), and the cosines that it is made of.
+
+        `vectors` are the phrases'. Cosines have the shape (3, n, phrases); ValueError for a linker without vectors.
+        """
+        if self._rows is None:
+            msg = "these concepts have no vectors"
+            raise ValueError(msg)
+        cosines = (self._rows @ vectors.T).reshape(VECTORS, len(self._ids), -1)
+        mean = cosines.sum(axis=0) / self._there[:, np.newaxis]
+        near = (NEAREST * cosines.max(axis=0) + (1 - NEAREST) * mean) * (1 - WORDS)
+        for column, phrase in enumerate(phrases):
+            near[:, column] += WORDS * self._names.shares(phrase)
+        return near, cosines
 
     def _exact(self, text: str) -> Iterator[FoundSkill]:
         """Yield the labels that stand in the text, the longest first where they overlap."""
@@ -161,14 +191,14 @@ class SkillLinker:
         wanted = list(said)
         vectors = embedder.embed_documents(wanted)
         for first in range(0, len(wanted), _CHUNK):
-            table = (self._rows @ vectors[first : first + _CHUNK].T).reshape(VECTORS, len(self._ids), -1)
-            nearest = table.max(axis=0)
-            for column, position in enumerate(nearest.argmax(axis=0).tolist()):
-                similarity = round(min(1.0, float(nearest[position, column])), _DECIMALS)
+            chunk = wanted[first : first + _CHUNK]
+            near, cosines = self.nearness(chunk, vectors[first : first + _CHUNK])
+            for column, position in enumerate(near.argmax(axis=0).tolist()):
+                similarity = round(min(1.0, float(near[position, column])), _DECIMALS)
                 if similarity < least:
                     continue
-                by = _VECTOR_OF[int(table[:, position, column].argmax())]
-                for number, start, end in said[wanted[first + column]]:
+                by = _VECTOR_OF[int(cosines[:, position, column].argmax())]
+                for number, start, end in said[chunk[column]]:
                     yield number, FoundSkill(self._ids[position], start, end, similarity, by)
 
 

@@ -185,14 +185,16 @@ def _joined(given: SkillCatalogue, stored: SkillCatalogue) -> SkillCatalogue:
 
 
 def skill_texts(skill: Skill) -> tuple[str, str, str]:
-    """Return what the three vectors are made of: label, other names, description; English where there is English.
+    """Return what the three vectors are made of: label, other names, and label with description, or "" for none.
 
-    Other names beyond the encoder's window do not count; they are still found word for word.
+    In English where there is English. Other names beyond the window of the encoder do not count; they are still found
+    word for word.
+    for word.
     """
     language = _ENGLISH if _ENGLISH in skill.labels else min(skill.labels)
     label = skill.labels[language]
     others = ", ".join(name for name in skill.alt.get(language, ()) if name != label)
-    return label, others, skill.description
+    return label, others, f"{label}. {skill.description}" if skill.description else ""
 
 
 def _hash(what: object) -> str:

@@ -1,4 +1,4 @@
-"""Skills: rows that are ESCO skills, seen as the service's linker sees them: other names and descriptions too."""
+"""Skills: rows that are ESCO skills, ranked as the service's linker ranks them for a phrase."""
 
 import functools
 from collections.abc import Iterator
@@ -7,40 +7,37 @@ import numpy as np
 from link_skills import read_skills
 from numpy.typing import NDArray
 
+from app.matching.skills import Concept, SkillLinker
 from app.taxonomy.service import skill_texts
+from app.taxonomy.skills import Skill
 from evaluation.encoders import Vectors
 from evaluation.packs import SHARED, Pack
 
-WEIGHT = 0.5
-"""Share of the nearest of a skill's three vectors."""
-
 
 def fused(pack: Pack, vectors: Vectors) -> Iterator[NDArray[np.floating]]:
-    """Yield, per query, (1 - w) x cosine with the row + w x cosine with the nearest of the row's skill's vectors.
+    """Yield, per query, how near `SkillLinker.nearness` says that the skill of each row is.
 
-    Those are the vectors of its label, its other names and its description (`skill_texts`). Where the rows of a pack
-    are no skills, the cosine alone.
+    Where the rows of a pack are no skills, the cosine alone.
     """
-    corpus = vectors.documents([row.text for row in pack.corpus])
     known = _skills()
-    there = all(row.key in known for row in pack.corpus)
-    columns = []
-    for number in range(3) if there else ():
-        texts = [known[row.key][number] for row in pack.corpus]
-        own = vectors.documents([text or row.text for text, row in zip(texts, pack.corpus, strict=True)])
-        columns.append(own)
-    for vector in vectors.queries([query.text for query in pack.queries]):
-        cosine = corpus @ vector
-        if there:
-            nearest = np.max([column @ vector for column in columns], axis=0)
-            yield (1 - WEIGHT) * cosine + WEIGHT * nearest
-        else:
-            yield cosine
+    queries = vectors.queries([query.text for query in pack.queries])
+    if any(row.key not in known for row in pack.corpus):
+        corpus = vectors.documents([row.text for row in pack.corpus])
+        for vector in queries:
+            yield corpus @ vector
+        return
+    skills = [known[row.key] for row in pack.corpus]
+    columns = np.zeros((3, len(skills), queries.shape[1]), dtype=np.float32)
+    for column, texts in zip(columns, zip(*map(skill_texts, skills), strict=True), strict=True):
+        there = [place for place, text in enumerate(texts) if text]
+        column[there] = vectors.documents([texts[place] for place in there])
+    concepts = [Concept(skill.id, (skill.labels["en"],), skill.alt.get("en", ())) for skill in skills]
+    linker = SkillLinker(concepts, columns)
+    for query, vector in zip(pack.queries, queries, strict=True):
+        yield linker.nearness([query.text], vector[np.newaxis])[0][:, 0]
 
 
 @functools.cache
-def _skills() -> dict[str, tuple[str, str, str]]:
-    """ESCO's skills in English by id: label, other names, description; none without the shared data."""
-    if not (SHARED / "esco").is_dir():
-        return {}
-    return {skill.id: skill_texts(skill) for skill in read_skills(SHARED)}
+def _skills() -> dict[str, Skill]:
+    """ESCO's skills in English by id; none without the shared data."""
+    return {skill.id: skill for skill in read_skills(SHARED)} if (SHARED / "esco").is_dir() else {}

@@ -2,9 +2,10 @@
 
 It is the teacher's own network on our vocabulary.
 
-Targets are computed once; only the student's side of a pair is encoded in training, so that negatives cost nothing and
-thousands of them stand against each text. Two terms: the cosine with the target (Reimers & Gurevych 2020) and a
-contrast of the target with other targets of its bank, which teaches what the cosine alone leaves blurred.
+Targets are computed once; only the student's side of a pair is encoded in training, so that other texts cost nothing
+and thousands of them stand beside each one. Two terms: the cosine with the target (Reimers & Gurevych 2020), and how
+near other targets of the bank are, which is to be what it is for the teacher (relational distillation, Tejankar et al.
+2021, arXiv 2103.16148): that teaches what the cosine alone leaves blurred.
 """
 
 import random
@@ -24,6 +25,8 @@ from training.sources import Concept, Sources
 
 TEMPERATURE: Final = 0.05
 COSINE_WEIGHT: Final = 5.0
+HOLD_WEIGHT: Final = 10.0
+"""Weight of the cosine where the text is English itself: what the teacher knows is not to be lost."""
 BATCH_TOKENS: Final = 4_096
 BANK_SAMPLE: Final = 3_072
 RATE_BODY: Final = 2e-4
@@ -31,7 +34,6 @@ RATE_TABLE: Final = 6e-4
 _WARM_UP: Final = 0.02
 SHIPPED: Final = torch.float8_e4m3fn
 _FROZEN: Final = 0.9
-_SAME: Final = 0.97
 _WINDOW: Final = 4_000
 _SAVE_EVERY: Final = 600.0
 
@@ -43,7 +45,7 @@ class Task:
     name: str
     weight: float
     bank: NDArray[np.float32]
-    cosine: bool = True
+    cosine: float = COSINE_WEIGHT
     wanted: list[tuple[list[int], list[int]]] = field(default_factory=list)
     """Instead of one row, for each text: the rows that are right, and those that are not wrong either."""
     texts: list[str] = field(default_factory=list)
@@ -56,9 +58,12 @@ class Task:
 
 
 def teach(
-    start: Path, teacher: Path, destination: Path, sources: Sources, *, tokens: int, seed: int
+    start: Path, teacher: Path, destination: Path, sources: Sources, *, tokens: int, rate: float, seed: int
 ) -> dict[str, object]:
-    """Write the student to `destination`, saved every ten minutes; train on `tokens` of text. Returns figures."""
+    """Write the student to `destination`, saved every ten minutes; train on `tokens` of text. Returns figures.
+
+    `rate` is the part of the full rate that is begun with: less than 1 to go on from a student that has learnt.
+    """
     torch.manual_seed(seed)
     chance = random.Random(seed)  # noqa: S311  draws batches, guards nothing
     network = Network(start)
@@ -90,7 +95,7 @@ def teach(
             table.requires_grad = False
             del optimisers[1]
         for optimiser, top in zip(optimisers, (RATE_BODY, RATE_TABLE), strict=False):
-            optimiser.param_groups[0]["lr"] = top * min(1.0, (done + 1e-3) / _WARM_UP) * (1 - done)
+            optimiser.param_groups[0]["lr"] = rate * top * min(1.0, (done + 1e-3) / _WARM_UP) * (1 - done)
         task = chance.choices(tasks, [task.weight for task in tasks])[0]
         ids, rows = next(streams[task.name])
         vectors = network.embed([same[own].tolist() for own in ids])
@@ -121,13 +126,11 @@ def _alike(table: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def _loss(task: Task, vectors: torch.Tensor, rows: Sequence[int], chance: random.Random) -> torch.Tensor:
     own = torch.from_numpy(task.bank[rows])
-    others = [chance.randrange(len(task.bank)) for _ in range(min(BANK_SAMPLE, len(task.bank)))]
-    wrong = torch.from_numpy(task.bank[others])
-    # What means the same is no wrong answer: the same row, or one that the teacher cannot tell from it.
-    alike = (own @ wrong.T) > _SAME
-    logits = torch.cat([(vectors * own).sum(1, keepdim=True), (vectors @ wrong.T).masked_fill(alike, -1.0)], dim=1)
-    contrast = torch.nn.functional.cross_entropy(logits / TEMPERATURE, torch.zeros(len(rows), dtype=torch.long))
-    return contrast + COSINE_WEIGHT * (1 - (vectors * own).sum(1).mean()) if task.cosine else contrast
+    others = torch.from_numpy(task.bank[[chance.randrange(len(task.bank)) for _ in range(BANK_SAMPLE)]])
+    cosine = (vectors * own).sum(1, keepdim=True)
+    near = torch.cat([cosine, vectors @ others.T], dim=1) / TEMPERATURE
+    wanted = torch.cat([torch.ones_like(cosine), own @ others.T], dim=1) / TEMPERATURE
+    return torch.nn.functional.cross_entropy(near, wanted.softmax(1)) + task.cosine * (1 - cosine.mean())
 
 
 def _needs_loss(task: Task, vectors: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
@@ -179,8 +182,8 @@ def _general(sources: Sources, teacher: Network, *, own: bool) -> tuple[Task, Ta
     row = {text: place for place, text in enumerate(english)}
     bank = teacher.embed_all(english)
     foreign, native = (
-        Task("everyday" if own else "parallel", 24, bank),
-        Task("everyday en" if own else "parallel en", 10, bank),
+        Task("everyday" if own else "parallel", 26, bank),
+        Task("everyday en" if own else "parallel en", 12, bank, HOLD_WEIGHT),
     )
     for pair in pairs:
         foreign.add(pair.text, row[pair.english])
@@ -193,7 +196,7 @@ def _needs(sources: Sources, teacher: Network) -> Task:
     """Put what an occupation does nearest to the skills that are essential to it."""
     keys = sorted(sources.skills)
     row = {key: place for place, key in enumerate(keys)}
-    task = Task("needs", 8, teacher.embed_all([_shown(sources.skills[key]) for key in keys]))
+    task = Task("needs", 12, teacher.embed_all([_shown(sources.skills[key]) for key in keys]))
     for identifier in sorted(sources.essential):
         right = [row[key] for key in sorted(sources.essential[identifier]) if key in row]
         occupation = sources.occupations.get(identifier)
@@ -244,7 +247,7 @@ def _wanted(sources: Sources, teacher: Network) -> Task:
     keys = sorted(sources.skills)
     row = {key: place for place, key in enumerate(keys)}
     bank = teacher.embed_all([sources.skills[key].labels["en"][0] for key in keys])
-    task = Task("advertisements", 8, bank, cosine=False)
+    task = Task("advertisements", 4, bank, cosine=0.0)
     for key, lang, text in sources.advertisements:
         task.add(text, row[key], 1 if lang == "en" else 2)
     return task

@@ -12,9 +12,22 @@ from app.matching.embedder import Embedder, HashEmbedder
 from app.matching.types import Matrix
 from app.profiles.embedding import embed_profiles
 from app.profiles.tables import Embedding
+from app.taxonomy.repository import CatalogueRepository
 from app.taxonomy.skills import default_catalogue
 from tests.conftest import Service, make_service
-from tests.fixtures.builders import add_organisation, add_profile, change, ids, need, offer, priority, suggest, trainee
+from tests.fixtures.builders import (
+    add_organisation,
+    add_profile,
+    change,
+    ids,
+    need,
+    offer,
+    priority,
+    read,
+    suggest,
+    trainee,
+)
+from tests.fixtures.esco import URI, import_folder, write_folder
 
 
 @contextmanager
@@ -66,8 +79,8 @@ def test_a_service_with_another_encoder_finds_what_it_found(
         assert {answer["model"] for answer in after} == {other.model_key}
         assert stored(service, other) == hashes, "the same content, so that an import need not embed it once more"
         assert stored(service, hash_embedder) == hashes, "who goes back finds everything as it was"
-        said = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "embedded anew" in line]
-        assert [line["sizes"] for line in said] == [{other.model_key: len(hashes)}]
+        said = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "renewed for" in line]
+        assert [line["sizes"] for line in said] == [{"profiles": len(hashes), "skills": 0, "read": 0}]
         assert embed_profiles(service.database, other) == 0
 
 
@@ -86,3 +99,25 @@ def test_what_changed_meanwhile_is_left_alone(database_file: Path, hash_embedder
 
         assert embed_profiles(service.database, Meddling(dim=128)) == 1
         assert embed_profiles(service.database, other) == 1
+
+
+def test_skills_are_found_by_the_other_encoder_s_vectors(
+    database_file: Path, tmp_path: Path, hash_embedder: Embedder, other: Embedder
+) -> None:
+    def found(service: Service) -> list[tuple[str, str]]:
+        item = read(service, "/profiles", kind="skill_need")["items"][0]
+        return [(skill["uri"], skill["found_by"]) for skill in item["found_skills"]]
+
+    with served(database_file, hash_embedder) as service:
+        import_folder(service.database, hash_embedder, write_folder(tmp_path / "esco"))
+        company = add_organisation(service, "company")
+        add_profile(service, need(company, text="Weld metal parts. Vines prune."))
+        before = found(service)
+    assert (URI + "weld", "exact") in before
+    assert {by for _, by in before} > {"exact"}, "one is found by its vector alone"
+    with served(database_file, other) as service:
+        assert found(service) == before
+        with service.database.read() as session:
+            head = CatalogueRepository(session).head()
+        assert head is not None
+        assert head.model_key == other.model_key
