@@ -1,13 +1,16 @@
 """What the encoder learns from, and how its vocabulary treats genders: the parts that need no training run."""
 
 import json
+import random
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from training import genders, sources, vocabulary
+from training import genders, sources, student, vocabulary
+from training.network import Network
 from training.sources import Concept, Sources
 
 from app.matching import pins
@@ -165,3 +168,32 @@ def test_the_pieces_are_shipped_in_a_byte_each() -> None:
     with (pins.shipped().folder / "model.safetensors").open("rb") as file:
         head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     assert head["embeddings.word_embeddings.weight"]["dtype"] == "F8_E4M3"
+
+
+def test_who_is_where_the_teacher_is_has_nothing_left_to_learn() -> None:
+    """The student's aim is the teacher's own picture: not to push targets further apart than the teacher does."""
+    bank = torch.nn.functional.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(1)), dim=1)
+    task, chance = student.Task("parallel", 1, bank.numpy()), random.Random(1)  # noqa: S311  guards nothing
+    vectors = bank[:4].clone().requires_grad_()
+    student._loss(task, vectors, range(4), chance).backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    along = (vectors.grad * bank[:4]).sum(dim=1, keepdim=True) * bank[:4]
+    assert float((vectors.grad - along).norm()) < 1e-6, "on the sphere nothing pulls"
+    elsewhere = bank[4:8].clone().requires_grad_()
+    student._loss(task, elsewhere, range(4), chance).backward()  # type: ignore[no-untyped-call]
+    assert elsewhere.grad is not None
+    assert float(elsewhere.grad.norm()) > 1
+
+
+def test_part_of_the_way_leaves_other_vocabularies_alone() -> None:
+    def network(value: float, pieces: int) -> Network:
+        found = Network.__new__(Network)
+        found.model = torch.nn.ModuleDict({"body": torch.nn.Linear(2, 2), "table": torch.nn.Embedding(pieces, 2)})
+        for parameter in found.model.parameters():
+            torch.nn.init.constant_(parameter, value)
+        return found
+
+    student_, teacher = network(1, 7), network(0, 5)
+    student_.part_of_the_way(teacher, 0.75)
+    assert {float(value) for value in student_.model["body"].weight.detach().flatten()} == {0.75}
+    assert {float(value) for value in student_.model["table"].weight.detach().flatten()} == {1.0}

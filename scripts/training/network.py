@@ -82,6 +82,17 @@ class Network:
         found = [self.embed(self.tokens(texts[i : i + 2_000])).numpy() for i in range(0, len(texts), 2_000)]
         return np.concatenate(found) if found else np.empty((0, 384), dtype=np.float32)
 
+    def part_of_the_way(self, start: "Network", way: float) -> None:
+        """Go back a little towards a network that this one came from, its pieces aside where they are others.
+
+        More general language for a little less of the field: Wortsman et al. 2022 (arXiv 2109.01903).
+        """
+        before = start.model.state_dict()
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                if value.is_floating_point() and value.shape == before[name].shape:
+                    value.lerp_(before[name], 1 - way)
+
     def save(self, folder: Path) -> None:
         """Write a complete sentence-transformers folder."""
         copy_shell(self.folder, folder)

@@ -29,8 +29,12 @@ HOLD_WEIGHT: Final = 10.0
 """Weight of the cosine where the text is English itself: what the teacher knows is not to be lost."""
 BATCH_TOKENS: Final = 4_096
 BANK_SAMPLE: Final = 3_072
-RATE_BODY: Final = 2e-4
+RATE_BODY: Final = 1e-4
 RATE_TABLE: Final = 6e-4
+KEPT_WAY: Final = 0.8
+"""How far the network itself goes from the teacher; its pieces' vectors go all the way. At .8 the correlation with
+people's judgement of general sentences is .004 to .008 higher in every language, and the field loses .002."""
+
 _WARM_UP: Final = 0.02
 SHIPPED: Final = torch.float8_e4m3fn
 _FROZEN: Final = 0.9
@@ -67,7 +71,8 @@ def teach(
     torch.manual_seed(seed)
     chance = random.Random(seed)  # noqa: S311  draws batches, guards nothing
     network = Network(start)
-    tasks = _tasks(sources, Network(teacher))
+    taught = Network(teacher)
+    tasks = _tasks(sources, taught)
     streams = {task.name: _batches(task, network, random.Random(f"{seed}{task.name}")) for task in tasks}  # noqa: S311
     table = network.table
     same = _alike(table.detach().numpy())
@@ -113,6 +118,7 @@ def teach(
         if time.monotonic() - saved > _SAVE_EVERY:
             save()
             saved = time.monotonic()
+    network.part_of_the_way(taught, KEPT_WAY)
     save()
     return {"steps": steps, "tokens": seen, "loss": {name: round(value, 3) for name, value in sorted(losses.items())}}
 
@@ -181,10 +187,8 @@ def _general(sources: Sources, teacher: Network, *, own: bool) -> tuple[Task, Ta
     english = sorted({pair.english for pair in pairs})
     row = {text: place for place, text in enumerate(english)}
     bank = teacher.embed_all(english)
-    foreign, native = (
-        Task("everyday" if own else "parallel", 26, bank),
-        Task("everyday en" if own else "parallel en", 12, bank, HOLD_WEIGHT),
-    )
+    name, weight, of_english = ("everyday", 36, 12) if own else ("parallel", 22, 14)
+    foreign, native = Task(name, weight, bank), Task(f"{name} en", of_english, bank, HOLD_WEIGHT)
     for pair in pairs:
         foreign.add(pair.text, row[pair.english])
     for text in english:

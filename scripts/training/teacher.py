@@ -75,21 +75,9 @@ def tune(start: Path, destination: Path, sources: Sources, *, steps: int, seed: 
         lost, kept = 0.98 * lost + 0.02 * contrast.item(), 0.98 * kept + 0.02 * hold.item()
         if step % 50 == 0:
             print(f"teacher {step} steps, {done:.0%}: contrast {lost:.3f}, hold {kept:.4f}", flush=True)
-    _part_of_the_way(network, Network(start))
+    network.part_of_the_way(Network(start), KEPT_WAY)
     network.save(destination)
     return {"steps": steps, "contrast": round(lost, 4), "hold": round(kept, 4)}
-
-
-def _part_of_the_way(network: Network, start: Network) -> None:
-    """Go back a little towards where the network came from: more general English for a little less of the field.
-
-    Wortsman et al. 2022 (arXiv 2109.01903).
-    """
-    before = start.model.state_dict()
-    with torch.no_grad():
-        for name, value in network.model.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(before[name], 1 - KEPT_WAY)
 
 
 def _friends(names: Sequence[str], friends: Sequence[frozenset[str]]) -> torch.Tensor:
