@@ -107,6 +107,10 @@ class Evaluation:
             found = parity.overlap(vectors, self._data, languages)
             self._add(f"triples, {pool}", "overlap@5", encoder, found.mean, targets.OVERLAP, details=found.parts)
             say(f"overlap@5 {encoder}, {pool} of {found.size} texts and more: {found.mean} {found.parts}")
+        if "lexical" in (self._options.stage or stages.names()):
+            found = parity.overlap(vectors, self._data, words=True)
+            name = "triples, mixed pool"
+            self._add(name, "overlap@5", encoder, found.mean, targets.OVERLAP, stage="lexical", details=found.parts)
 
     def _gender(self, encoder: str, vectors: Vectors) -> None:
         found = parity.gender(vectors, self._data)

@@ -201,3 +201,20 @@ def test_words_are_stemmed_and_weigh_within_one_language_only(tmp_path: Path, ve
     assert first[0] == pytest.approx((1 - lexical.WEIGHT) * cosine[0] + lexical.WEIGHT)
     english = replace(pack, corpus=tuple(row._replace(language="en") for row in pack.corpus))
     assert np.array_equal(next(lexical.fused(english, vectors)), cosine)
+
+
+def test_words_count_within_the_language_of_the_question() -> None:
+    index = lexical.OwnLanguage(
+        [
+            "Buscamos una persona para la recepción de nuestro hotel de montaña.",
+            "We are looking for a person at the reception desk of our mountain hotel.",
+            "Reparación de bicicletas en un taller pequeño del centro de la ciudad.",
+            *(f"Cursos de cocina número {number} para personas adultas de la comarca." for number in range(20)),
+        ]
+    )
+    try:
+        assert np.flatnonzero(index.search("hoteles", "es")).tolist() == [0]
+        assert np.flatnonzero(index.search("hotels", "en")).tolist() == [1]
+        assert not index.search("hotel", "pt").any()
+    finally:
+        index.close()

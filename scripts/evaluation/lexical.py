@@ -11,6 +11,7 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
+from app.taxonomy.languages import detect_language
 from evaluation.encoders import Vectors
 from evaluation.packs import Pack, PackText
 
@@ -78,11 +79,38 @@ class LexicalIndex:
         return found
 
 
-def fused(pack: Pack, vectors: Vectors) -> Iterator[NDArray[np.floating]]:
-    """Yield, per query, (1 - w) x cosine + w x bm25 / the query's best bm25, with w = 0 across languages.
+class OwnLanguage:
+    """Words of rows in several languages, as on a shelf of the service: only rows of the query's language count.
 
-    `w` is `WEIGHT` for the rows of the query's own language.
+    The rows' languages are guessed as the service guesses them.
     """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        guessed = [detect_language(text) for text in texts]
+        languages = [found[0] if found else "" for found in guessed]
+        rows = [PackText("", "", language, text) for language, text in zip(languages, texts, strict=True)]
+        self._languages = np.array(languages)
+        self._index = LexicalIndex(rows)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._index.close()
+
+    def search(self, text: str, language: str) -> NDArray[np.float64]:
+        """Return bm25 of every row, 0 for those of other languages."""
+        found = self._index.search(PackText("", "", language, text))
+        found[self._languages != language] = 0
+        return found
+
+
+def fuse(cosine: NDArray[np.floating], words: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return (1 - w) x cosine + w x bm25 / the query's best bm25; `w` is `WEIGHT`."""
+    best = words.max()
+    return np.asarray((1 - WEIGHT) * cosine + WEIGHT * (words / best if best > 0 else 0))
+
+
+def fused(pack: Pack, vectors: Vectors) -> Iterator[NDArray[np.floating]]:
+    """Yield, per query, cosine and words as `fuse` joins them; the cosine alone where the languages differ."""
     index = LexicalIndex(pack.corpus) if pack.monolingual else None
     corpus = vectors.documents([row.text for row in pack.corpus])
     for query, vector in zip(pack.queries, vectors.queries([query.text for query in pack.queries]), strict=True):
@@ -94,8 +122,7 @@ def fused(pack: Pack, vectors: Vectors) -> Iterator[NDArray[np.floating]]:
         itself = pack.dropped(query)
         if itself is not None:
             lexical[itself] = 0
-        best = lexical.max()
-        yield (1 - WEIGHT) * cosine + WEIGHT * (lexical / best if best > 0 else 0)
+        yield fuse(cosine, lexical)
     if index is not None:
         index.close()
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.matching.types import Matrix
-from evaluation import own
+from app.matching.documents import Parts
+from evaluation import lexical, own
 from evaluation.encoders import Vectors
 from evaluation.metrics import rbo, spearman
 from evaluation.packs import SHARED
@@ -28,21 +29,31 @@ class Means(NamedTuple):
     """How many texts were ranked: of the smallest pool, when there are several."""
 
 
-def overlap(vectors: Vectors, shared: Path | None = SHARED, languages: Sequence[str] = own.LANGUAGES) -> Means:
+def overlap(
+    vectors: Vectors, shared: Path | None = SHARED, languages: Sequence[str] = own.LANGUAGES, *, words: bool = False
+) -> Means:
     """Return the mean overlap@5 of the rankings by the es, pt and en text of each triple, pair by pair.
 
-    `languages` are those of the pool's background texts (`own.pool`).
+    `languages` are those of the pool's background texts (`own.pool`). With `words` they count beside the vectors.
     """
     found: dict[str, list[float]] = defaultdict(list)
     sizes = []
     for kind in own.SIDES:
-        pool = vectors.profiles(own.pool(kind, shared, languages))
+        items = own.pool(kind, shared, languages)
+        pool = vectors.profiles(items)
         sizes.append(len(pool))
+        index = lexical.OwnLanguage([_said(item) for item in items]) if words else None
         for triple in own.triples():
             if triple.kind == kind:
-                tops = [set(_first(pool, row, TOP)) for row in vectors.queries(triple.texts)]
+                scores: list[NDArray[np.floating]] = [pool @ row for row in vectors.queries(triple.texts)]
+                if index is not None:
+                    asked = zip(triple.texts, own.LANGUAGES, scores, strict=True)
+                    scores = [lexical.fuse(cosine, index.search(text, language)) for text, language, cosine in asked]
+                tops = [set(_first(row, TOP)) for row in scores]
                 shares = [len(one & other) / TOP for one, other in combinations(tops, 2)]
                 found[kind.value].append(float(np.mean(shares)))
+        if index is not None:
+            index.close()
     return _means(found, min(sizes))
 
 
@@ -59,7 +70,7 @@ def gender(vectors: Vectors, shared: Path | None = SHARED) -> Means:
             vectors.queries([row.feminine for row in rows]),
             strict=True,
         ):
-            found[language].append(rbo(_first(labels, he, DEPTH), _first(labels, she, DEPTH)))
+            found[language].append(rbo(_first(labels @ he, DEPTH), _first(labels @ she, DEPTH)))
     return _means(found, min(sizes))
 
 
@@ -73,8 +84,12 @@ def sts(vectors: Vectors, shared: Path = SHARED) -> dict[str, float]:
     return found
 
 
-def _first(pool: Matrix, query: Matrix, count: int) -> list[str]:
-    return [str(row) for row in np.argsort(-(pool @ query), kind="stable")[:count]]
+def _said(item: Parts) -> str:
+    return "\n".join(filter(None, (item.title, item.text, *item.extra)))
+
+
+def _first(scores: NDArray[np.floating], count: int) -> list[str]:
+    return [str(row) for row in np.argsort(-scores, kind="stable")[:count]]
 
 
 def _means(found: dict[str, list[float]], size: int) -> Means:
