@@ -189,7 +189,6 @@ def skill_texts(skill: Skill) -> tuple[str, str, str]:
 
     In English where there is English. Other names beyond the window of the encoder do not count; they are still found
     word for word.
-    for word.
     """
     language = _ENGLISH if _ENGLISH in skill.labels else min(skill.labels)
     label = skill.labels[language]

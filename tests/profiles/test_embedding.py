@@ -14,6 +14,7 @@ from app.profiles.embedding import embed_profiles
 from app.profiles.tables import Embedding
 from app.taxonomy.repository import CatalogueRepository
 from app.taxonomy.skills import default_catalogue
+from app.taxonomy.tasks import renew_catalogue
 from tests.conftest import Service, make_service
 from tests.fixtures.builders import (
     add_organisation,
@@ -121,3 +122,13 @@ def test_skills_are_found_by_the_other_encoder_s_vectors(
             head = CatalogueRepository(session).head()
         assert head is not None
         assert head.model_key == other.model_key
+
+        class Meddling(HashEmbedder):
+            """Another process starts at the same time, and is quicker."""
+
+            def embed_documents(self, texts: Sequence[str]) -> Matrix:
+                renew_catalogue(service.database, HashEmbedder(dim=96))
+                return super().embed_documents(texts)
+
+        assert renew_catalogue(service.database, Meddling(dim=96)) == 0
+        assert renew_catalogue(service.database, other) > 0
