@@ -13,7 +13,7 @@ import argparse
 import gzip
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.matching.embedder import Embedder, load_embedder  # noqa: E402 - after the path
 from app.matching.skills import SIMILARITY, Concept, SkillLinker  # noqa: E402
+from app.matching.types import Matrix  # noqa: E402 - after the path
 from app.taxonomy.service import skill_texts  # noqa: E402
 from app.taxonomy.skills import Skill  # noqa: E402
 
@@ -72,13 +73,13 @@ def read_skills(data: Path) -> list[Skill]:
     ]
 
 
-def make_linker(skills: Sequence[Skill], embedder: Embedder) -> SkillLinker:
-    """Return the linker that an import of those skills would give."""
-    vectors = np.zeros((3, len(skills), embedder.dim), dtype=np.float16)
+def make_linker(skills: Sequence[Skill], dim: int, embed: Callable[[Sequence[str]], Matrix]) -> SkillLinker:
+    """Return the linker that an import of those skills would give; `embed` returns vectors (n, dim) of documents."""
+    vectors = np.zeros((3, len(skills), dim), dtype=np.float16)
     texts = [skill_texts(skill) for skill in skills]
     for number in range(3):
         there = [place for place, own in enumerate(texts) if own[number]]
-        vectors[number, there] = embedder.embed_documents([texts[place][number] for place in there])
+        vectors[number, there] = embed([texts[place][number] for place in there])
     concepts = [Concept(skill.id, (skill.labels["en"],), skill.alt.get("en", ())) for skill in skills]
     return SkillLinker(concepts, vectors.astype(np.float32))
 
@@ -111,7 +112,7 @@ def main() -> None:
     """Print the table."""
     data, embedder = given(__doc__)
     print(f"{embedder.model_key}; in use: {SIMILARITY}", flush=True)
-    linker = make_linker(read_skills(data), embedder)
+    linker = make_linker(read_skills(data), embedder.dim, embedder.embed_documents)
     levels = (*THRESHOLDS, 2.0)
     tables = [scores(data / "packs" / pack, linker, embedder, levels) for pack in PACKS]
     print(f"{'threshold':>9}  " + "  ".join(f"{name:>22}" for name in ("tech", "house", "both")))

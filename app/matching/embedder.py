@@ -9,7 +9,6 @@ import math
 import os
 import re
 import threading
-import unicodedata
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from app.matching import onnx_export, pins
 from app.matching.onnx_export import EmbedderError as EmbedderError  # noqa: PLC0414  also known here
 from app.matching.pins import BASELINE, PinnedModel
 from app.matching.types import Matrix
+from app.matching.wording import plain
 
 MODEL_VARIABLE: Final = "PUENTE_MODEL"
 CACHE_VARIABLE: Final = "PUENTE_MODEL_CACHE"
@@ -247,8 +247,7 @@ _WORD_WEIGHT: Final = 2.0
 
 def _features(text: str, words: int) -> Iterator[str]:
     """Words (as `<word>`) and the 3- to 5-character pieces of the first `words` tokens."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    for word in _TOKEN.findall(plain)[:words]:
+    for word in _TOKEN.findall(plain(text))[:words]:
         framed = f"<{word}>"
         yield framed
         for size in (3, 4, 5):

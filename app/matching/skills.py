@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.matching.embedder import Embedder
 from app.matching.passages import split
 from app.matching.types import Matrix
-from app.matching.wording import NameIndex
+from app.matching.wording import NameIndex, plain
 
 SIMILARITY: Final = 0.80
 """The least nearness of a phrase and a concept. Chosen by `scripts/link_skills.py`: the least step of 0.02 at which at
@@ -223,8 +223,7 @@ def phrases(text: str, embedder: Embedder) -> list[tuple[int, int]]:
 def _words(text: str) -> Iterator[_Word]:
     """Yield the words of a text without case and accents, with their places in it."""
     for match in _WORDS.finditer(text):
-        decomposed = unicodedata.normalize("NFKD", match.group().casefold())
-        yield "".join(char for char in decomposed if not unicodedata.combining(char)), match.start(), match.end()
+        yield plain(match.group()), match.start(), match.end()
 
 
 def _joined(text: str, words: Sequence[_Word]) -> str:

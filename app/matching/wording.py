@@ -57,7 +57,12 @@ class NameIndex:
         return shares.clip(max=1.0)
 
 
+def plain(text: str) -> str:
+    """Return a text without case and accents."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
 def _stems(text: str) -> Iterator[str]:
-    for word in _WORD.findall(text.casefold()):
-        plain = unicodedata.normalize("NFKD", word)
-        yield "".join(letter for letter in plain if not unicodedata.combining(letter))[:LETTERS]
+    for word in _WORD.findall(text):
+        yield plain(word)[:LETTERS]

@@ -5,23 +5,23 @@ meanwhile was read by whoever changed it, with the new catalogue, and is left al
 is found by the next one.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from functools import partial
+
+from sqlalchemy.orm import Session
 
 from app.db.session import Database
 from app.profiles.composition import found_in
-from app.profiles.repository import ProfileRepository
+from app.profiles.passes import keep_unchanged
 from app.profiles.skill_repository import ProfileSkillRepository
 from app.taxonomy.repository import CatalogueRepository
-from app.taxonomy.service import SkillFinder
+from app.taxonomy.service import Found, SkillFinder
 
 BATCH = 200
 
 
-def link_profiles(database: Database, finder: SkillFinder, on_progress: Callable[[int], None] | None = None) -> int:
-    """Find the skills of all profiles that were not read with the present catalogue and encoder; return how many.
-
-    `on_progress` is told how many were read so far.
-    """
+def link_profiles(database: Database, finder: SkillFinder) -> int:
+    """Find the skills of all profiles that were not read with the present catalogue and encoder; return how many."""
     last, done = 0, 0
     while True:
         with database.read() as session:
@@ -33,13 +33,9 @@ def link_profiles(database: Database, finder: SkillFinder, on_progress: Callable
             read = {row.pk: row.version for row in rows}
         if not found:
             return done
-        own = dict(zip(read, found, strict=True))
-        with database.write() as session:
-            write = ProfileRepository(session)
-            same = [pk for pk, version in write.versions(list(read)).items() if version == read[pk]]
-            if same:
-                ProfileSkillRepository(session).write({pk: own[pk] for pk in same}, new=False)
-                write.note_changes(same)
-        last, done = max(read), done + len(same)
-        if on_progress is not None:
-            on_progress(done)
+        write = partial(_write, dict(zip(read, found, strict=True)))
+        last, done = max(read), done + keep_unchanged(database, read, write)
+
+
+def _write(found: Mapping[int, Found], session: Session, pks: list[int]) -> None:
+    ProfileSkillRepository(session).write({pk: found[pk] for pk in pks}, new=False)

@@ -7,13 +7,14 @@ ESCO loads the official download with `load_skills`.
 
 import csv
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
+
+from app.matching.wording import plain
 
 _FALLBACK: Final = "en"
 _ESCO_COLUMNS: Final = frozenset({"conceptUri", "preferredLabel"})
@@ -36,8 +37,7 @@ class Skill:
 
 def fold(label: str) -> str:
     """Return a label without case, accents and extra spaces, as look-ups compare it ("Soldadura  TIG")."""
-    decomposed = unicodedata.normalize("NFKD", label.casefold())
-    return " ".join("".join(char for char in decomposed if not unicodedata.combining(char)).split())
+    return " ".join(plain(label).split())
 
 
 @dataclass(frozen=True, slots=True)

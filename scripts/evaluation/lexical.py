@@ -4,13 +4,13 @@ import functools
 import math
 import re
 import sqlite3
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
+from app.matching.wording import plain
 from app.taxonomy.languages import detect_language
 from evaluation.encoders import Vectors
 from evaluation.packs import Pack, PackText
@@ -44,7 +44,7 @@ def stems(text: str, language: str) -> list[str]:
     """Return the stems of a text's words, in order, without accents (as FTS5 would drop them)."""
     words = _WORD.findall(text.casefold())
     stemmer = _stemmer(language)
-    return [_plain(stem) for stem in (stemmer.stemWords(words) if stemmer else words)]
+    return [plain(stem) for stem in (stemmer.stemWords(words) if stemmer else words)]
 
 
 class LexicalIndex:
@@ -130,7 +130,3 @@ def fused(pack: Pack, vectors: Vectors) -> Iterator[NDArray[np.floating]]:
 @functools.cache
 def _stemmer(language: str) -> "Stemmer.Stemmer | None":
     return Stemmer.Stemmer(STEMMERS[language]) if language in STEMMERS else None
-
-
-def _plain(word: str) -> str:
-    return "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))

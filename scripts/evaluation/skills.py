@@ -4,11 +4,9 @@ import functools
 from collections.abc import Iterator
 
 import numpy as np
-from link_skills import read_skills
+from link_skills import make_linker, read_skills
 from numpy.typing import NDArray
 
-from app.matching.skills import Concept, SkillLinker
-from app.taxonomy.service import skill_texts
 from app.taxonomy.skills import Skill
 from evaluation.encoders import Vectors
 from evaluation.packs import SHARED, Pack
@@ -26,13 +24,7 @@ def fused(pack: Pack, vectors: Vectors) -> Iterator[NDArray[np.floating]]:
         for vector in queries:
             yield corpus @ vector
         return
-    skills = [known[row.key] for row in pack.corpus]
-    columns = np.zeros((3, len(skills), queries.shape[1]), dtype=np.float32)
-    for column, texts in zip(columns, zip(*map(skill_texts, skills), strict=True), strict=True):
-        there = [place for place, text in enumerate(texts) if text]
-        column[there] = vectors.documents([texts[place] for place in there])
-    concepts = [Concept(skill.id, (skill.labels["en"],), skill.alt.get("en", ())) for skill in skills]
-    linker = SkillLinker(concepts, columns)
+    linker = make_linker([known[row.key] for row in pack.corpus], vectors.embedder.dim, vectors.documents)
     for query, vector in zip(pack.queries, queries, strict=True):
         yield linker.nearness([query.text], vector[np.newaxis])[0][:, 0]
 
