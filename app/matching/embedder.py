@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from app.matching import onnx_export, pins
+from app.matching.letters import plain
 from app.matching.onnx_export import EmbedderError as EmbedderError  # noqa: PLC0414  also known here
 from app.matching.pins import BASELINE, PinnedModel
 from app.matching.types import Matrix
-from app.matching.wording import plain
 
 MODEL_VARIABLE: Final = "PUENTE_MODEL"
 CACHE_VARIABLE: Final = "PUENTE_MODEL_CACHE"

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.matching.embedder import Embedder
+from app.matching.letters import plain
 from app.matching.passages import split
 from app.matching.types import Matrix
-from app.matching.wording import NameIndex, plain
+from app.matching.wording import NameIndex
 
 SIMILARITY: Final = 0.80
 """The least nearness of a phrase and a concept. Chosen by `scripts/link_skills.py`: the least step of 0.02 at which at

@@ -6,12 +6,13 @@ inverse document frequency).
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from app.matching.letters import plain
 
 LETTERS: Final = 6
 """What a word counts by. Snowball's stems, tried in its place on the skill sentences, find the same."""
@@ -55,12 +56,6 @@ class NameIndex:
             some = np.flatnonzero(said)
             np.maximum.at(shares, self._owners[some], (said[some] / self._totals[some]).astype(np.float32))
         return shares.clip(max=1.0)
-
-
-def plain(text: str) -> str:
-    """Return a text without case and accents."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 def _stems(text: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from app.matching.wording import plain
+from app.matching.letters import plain
 
 _FALLBACK: Final = "en"
 _ESCO_COLUMNS: Final = frozenset({"conceptUri", "preferredLabel"})

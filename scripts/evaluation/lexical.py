@@ -10,7 +10,7 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
-from app.matching.wording import plain
+from app.matching.letters import plain
 from app.taxonomy.languages import detect_language
 from evaluation.encoders import Vectors
 from evaluation.packs import Pack, PackText
