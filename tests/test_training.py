@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from training import genders, sources, student, vocabulary
 from training.network import Network
+from training.plurals import plural
 from training.sources import Concept, Sources
 
 from app.matching import pins
@@ -24,7 +25,7 @@ needs_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="../shared/data
 def titles(lang: str, *labels: str) -> Sources:
     """Sources that hold nothing but these occupation labels."""
     occupations = {str(n): Concept(defaultdict(list, {lang: [label]})) for n, label in enumerate(labels)}
-    return Sources([], {}, occupations, {}, {}, [])
+    return Sources([], {}, occupations, {}, {}, [], [])
 
 
 def cutter(*pieces: str) -> Tokenizer:
@@ -109,11 +110,47 @@ def test_our_own_texts_are_complete(name: str) -> None:
     assert len(english) == len(set(english))
 
 
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("projects.tsv", ("field", *sources.PROJECT_LANGUAGES)),
+        ("competences.tsv", ("skill", *sources.PHRASE_LANGUAGES)),
+    ],
+)
+def test_our_own_labelled_texts_are_complete(name: str, head: tuple[str, ...]) -> None:
+    first, *lines = (TRAINING / name).read_text("utf-8").splitlines()
+    assert tuple(first.split("\t")) == head
+    fields = [line.split("\t") for line in lines]
+    assert all(len(row) == len(head) and all(text.strip() for text in row) for row in fields)
+    texts = [tuple(row[1:]) for row in fields]
+    assert len(texts) == len(set(texts))
+
+
+@pytest.mark.parametrize(
+    ("lang", "one", "several"),
+    [
+        ("es", "operador técnico de planta", "operadores técnicos de planta"),
+        ("es", "peón agrícola", "peones agrícolas"),
+        ("pt", "técnico comercial de vendas", "técnicos comerciais de vendas"),
+        ("fr", "chef d'équipe", "chefs d'équipe"),
+        ("it", "operaio edile", "operai edili"),
+        ("ca", "soldador de canonades", "soldadors de canonades"),
+        ("es", "de guardia", None),
+        ("de", "Schweißer", None),
+    ],
+)
+def test_plural(lang: str, one: str, several: str | None) -> None:
+    assert plural(one, lang) == several
+
+
 @needs_data
 def test_nothing_is_learnt_that_the_packs_ask_for() -> None:
     asked = {
         line.rstrip("\n").rsplit("\t", 1)[-1].strip().casefold()
-        for name in ("tatoeba_fra_eng", "tatoeba_cat_eng", "skillsent_house_validation", "skillsent_tech_validation")
+        for name in (
+            *("tatoeba_fra_eng", "tatoeba_cat_eng", "skillsent_house_validation", "skillsent_tech_validation"),
+            "eufunds_fr_de_same_field",
+        )
         for line in (SHARED_DATA / "packs" / name / "queries.tsv").read_text("utf-8").splitlines()[1:]
     }
     asked |= {
@@ -125,11 +162,18 @@ def test_nothing_is_learnt_that_the_packs_ask_for() -> None:
     }
     own = {
         text.casefold()
-        for name in ("everyday.tsv", "job_ads.tsv")
+        for name in ("everyday.tsv", "job_ads.tsv", "projects.tsv")
         for line in (TRAINING / name).read_text("utf-8").splitlines()[1:]
         for text in line.split("\t")
     }
     assert not own & asked
+    phrases = {
+        text.casefold()
+        for line in (TRAINING / "competences.tsv").read_text("utf-8").splitlines()[1:]
+        for text in line.split("\t")
+    }
+    competences = (SHARED_DATA / "packs" / "competent_fr_to_esco_en" / "queries.tsv").read_text("utf-8").splitlines()
+    assert not phrases & {line.rsplit("\t", 1)[-1].casefold() for line in competences[1:]}
 
 
 @needs_data
@@ -197,3 +241,21 @@ def test_part_of_the_way_leaves_other_vocabularies_alone() -> None:
     student_.part_of_the_way(teacher, 0.75)
     assert {float(value) for value in student_.model["body"].weight.detach().flatten()} == {0.75}
     assert {float(value) for value in student_.model["table"].weight.detach().flatten()} == {1.0}
+
+
+def test_a_project_is_drawn_to_the_centre_of_its_field() -> None:
+    """In every language: the centre is that of the teacher's vectors of the English."""
+
+    class Teacher:
+        def embed_all(self, texts: list[str]) -> np.ndarray:  # type: ignore[type-arg]
+            angles = {"a solar roof": 0.0, "panels": 0.4, "a cycle track": 1.5}
+            return np.array([[np.cos(angles[t]), np.sin(angles[t])] for t in texts], dtype=np.float32)
+
+    rows = [("010", ["a solar roof", "un tejado solar"]), ("090", ["a cycle track", "un carril bici"])]
+    rows.append(("010", ["panels", "placas"]))
+    task = student._fields(Sources([], {}, {}, {}, {}, [], rows), Teacher())  # type: ignore[arg-type]
+    assert task.texts == [text for _, texts in rows for text in texts]
+    assert task.bank == pytest.approx(np.array([[np.cos(0.2), np.sin(0.2)], [np.cos(1.5), np.sin(1.5)]]), abs=1e-6)
+    at_home = torch.from_numpy(task.bank[[0, 0, 1, 1, 0, 0]])
+    loss = student._needs_loss(task, at_home, task.rows)
+    assert loss < student._needs_loss(task, at_home.flip(0) @ torch.tensor([[0.0, 1.0], [1.0, 0.0]]), task.rows)

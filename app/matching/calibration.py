@@ -217,11 +217,13 @@ def out_of_fold(method: Method, basis: Basis, pairs: Pairs) -> Floats:
     return found
 
 
-def best_curve(pairs: Pairs) -> tuple[Curve, Floats]:
-    """Return the curve with the least cross-validated log loss, and its out-of-fold probabilities."""
-    tried = [(log_loss(found := out_of_fold(m, b, pairs), pairs.fits), m, b, found) for b in BASES for m in METHODS]
-    _, method, basis, found = min(tried, key=lambda entry: entry[0])
-    return fit_curve(method, basis, pairs), found
+def tried_curves(pairs: Pairs) -> list[tuple[Curve, Floats]]:
+    """Return a curve of every method and basis, fitted to all of `pairs`, with its out-of-fold probabilities.
+
+    The one with the least cross-validated log loss comes first.
+    """
+    tried = [(fit_curve(m, b, pairs), out_of_fold(m, b, pairs)) for b in BASES for m in METHODS]
+    return sorted(tried, key=lambda entry: log_loss(entry[1], pairs.fits))
 
 
 def _platt(x: Floats, fits: Floats) -> tuple[tuple[float, ...], ...]:
@@ -290,6 +292,10 @@ class Abstention(NamedTuple):
     refused: float
     kept: float
 
+    def reached(self, refuse: float, keep: float) -> float:
+        """Return the lesser of refused/`refuse` and kept/`keep`, 1 where both aims are met: more counts no more."""
+        return round(min(self.refused / refuse, self.kept / keep, 1.0), 9)
+
 
 def abstention(unrelated: Sequence[float], related: Sequence[float], threshold: float) -> Abstention:
     """Return what `threshold` does.
@@ -307,15 +313,12 @@ def abstention(unrelated: Sequence[float], related: Sequence[float], threshold: 
 def choose_threshold(unrelated: Sequence[float], related: Sequence[float], *, refuse: float, keep: float) -> Abstention:
     """Return the threshold that comes nearest to both aims, and of several the middle one.
 
-    Nearest: the lesser of refused/`refuse` and kept/`keep` is greatest, where more than an aim counts no more.
+    Nearest: what is `reached` is most.
     """
     values = sorted({0.0, 1.0, *unrelated, *related})
     cuts = sorted({round((low + high) / 2, DECIMALS) for low, high in pairwise(values)})
     tried = [abstention(unrelated, related, cut) for cut in cuts]
 
-    def reached(found: Abstention) -> float:
-        return round(min(found.refused / refuse, found.kept / keep, 1.0), 9)
-
-    most = max(map(reached, tried))
-    best = [found for found in tried if reached(found) == most]
+    most = max(found.reached(refuse, keep) for found in tried)
+    best = [found for found in tried if found.reached(refuse, keep) == most]
     return best[len(best) // 2]

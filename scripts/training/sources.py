@@ -1,8 +1,7 @@
 """What the encoder learns from: texts with a known licence, and what the relevance packs ask for left out.
 
-Everything but our own texts (`everyday.tsv`, `trades.tsv`, `job_ads.tsv`, all beside this file) is read from
-`../shared/data`; each folder's README there names origin and licence. Only rows whose licence allows passing the
-weights on are read.
+Everything but our own texts (the tables beside this file) is read from `../shared/data`; each folder's README there
+names origin and licence. Only rows whose licence allows passing the weights on are read.
 """
 
 import csv
@@ -15,6 +14,10 @@ from typing import Final
 
 LANGUAGES: Final = ("es", "pt", "fr", "it", "de", "ca", "gl", "eu", "ro", "pl", "nl")
 """The languages beside English."""
+
+PROJECT_LANGUAGES: Final = ("en", "es", "pt", "fr", "it", "de")
+PHRASE_LANGUAGES: Final = ("fr", "fr", "de", "it", "pt", "es", "ro", "pl", "ca")
+"""Columns of `projects.tsv` behind the field, and of `competences.tsv` behind the skill."""
 
 LICENCES: Final = frozenset({"CC-BY-4.0", "Apache-2.0", "EUPL-1.2", "MIT", "BSD-3-Clause"})
 """Licences of parallel text that the weights are trained on; copyleft and unverified rows are not."""
@@ -54,6 +57,8 @@ class Sources:
     """Occupation → all its skills, so that an optional one is never taken for a wrong answer."""
     advertisements: list[tuple[str, str, str]]
     """(skill, language, sentence of a job advertisement), our own."""
+    projects: list[tuple[str, list[str]]]
+    """(EU intervention field, a project of that field in `PROJECT_LANGUAGES`), our own."""
 
 
 def read(data: Path, *, leave_out: str = "") -> Sources:
@@ -71,6 +76,7 @@ def read(data: Path, *, leave_out: str = "") -> Sources:
         essential=essential,
         related=related,
         advertisements=[(row[0], row[1], row[2]) for row in rows(_HERE / "job_ads.tsv") if row[0] in skills],
+        projects=_projects(),
     )
 
 
@@ -92,7 +98,14 @@ def _pairs(data: Path) -> Iterator[Pair]:
     for english, *texts in rows(_HERE / "everyday.tsv"):
         for lang, text in zip(LANGUAGES, texts, strict=True):
             yield Pair(lang, text, english, "everyday")
+    for _, (english, *texts) in _projects():
+        for lang, text in zip(PROJECT_LANGUAGES[1:], texts, strict=True):
+            yield Pair(lang, text, english, "projects")
     yield from _groups(data)
+
+
+def _projects() -> list[tuple[str, list[str]]]:
+    return [(field, texts) for field, *texts in rows(_HERE / "projects.tsv")]
 
 
 def _groups(data: Path) -> Iterator[Pair]:
@@ -129,6 +142,9 @@ def _skills(data: Path) -> dict[str, Concept]:
                 concept.labels["fr"].append(label_fr)
             if label_nl and relation in {"skos:exactMatch", "skos:closeMatch"}:
                 concept.labels["nl"].append(label_nl)
+    for identifier, *phrases in rows(_HERE / "competences.tsv"):
+        for lang, phrase in zip(PHRASE_LANGUAGES, phrases, strict=True):
+            skills[identifier].labels[lang].append(phrase)
     return skills
 
 

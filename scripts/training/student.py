@@ -9,6 +9,7 @@ near other targets of the bank are, which is to be what it is for the teacher (r
 """
 
 import random
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from training import genders
 from training.network import Network
+from training.plurals import plural
 from training.sources import Concept, Sources
 
 TEMPERATURE: Final = 0.05
@@ -36,6 +38,8 @@ KEPT_WAY: Final = 0.6
 sentences gain (STS .006 to .015 in every language) and so do titles within Spanish and skill sentences; related titles
 in German lose .006, Tatoeba .022. Going less far gains little more and loses the field."""
 
+_OWN: Final = frozenset({"everyday", "projects"})
+_ISCO: Final = re.compile(r"C\d+")
 _WARM_UP: Final = 0.02
 SHIPPED: Final = torch.float8_e4m3fn
 _FROZEN: Final = 0.9
@@ -176,7 +180,8 @@ def _tasks(sources: Sources, teacher: Network) -> list[Task]:
     titles = _named("occupations", 20, occupations, teacher, centre=True)
     described = _described(sources, teacher)
     wanted = _wanted(sources, teacher)
-    return [task for task in (*general, named, titles, described, wanted, _needs(sources, teacher)) if task.texts]
+    needs, fields = _needs(sources, teacher), _fields(sources, teacher)
+    return [task for task in (*general, named, titles, described, wanted, needs, fields) if task.texts]
 
 
 def _general(sources: Sources, teacher: Network, *, own: bool) -> tuple[Task, Task]:
@@ -184,7 +189,7 @@ def _general(sources: Sources, teacher: Network, *, own: bool) -> tuple[Task, Ta
 
     Our `own` everyday sentences are few and bring the words that the other sources lack: a task of their own.
     """
-    pairs = [pair for pair in sources.pairs if (pair.source == "everyday") == own]
+    pairs = [pair for pair in sources.pairs if (pair.source in _OWN) == own]
     english = sorted({pair.english for pair in pairs})
     row = {text: place for place, text in enumerate(english)}
     bank = teacher.embed_all(english)
@@ -214,6 +219,21 @@ def _needs(sources: Sources, teacher: Network) -> Task:
     return task
 
 
+def _fields(sources: Sources, teacher: Network) -> Task:
+    """Put a project nearest to the centre of those that are of its field of intervention, in whatever language."""
+    keys = sorted({key for key, _ in sources.projects})
+    vectors = teacher.embed_all([texts[0] for _, texts in sources.projects])
+    bank = np.zeros((len(keys), vectors.shape[1]), dtype=np.float32)
+    task = Task("fields", 8, bank)
+    for (key, texts), vector in zip(sources.projects, vectors, strict=True):
+        bank[keys.index(key)] += vector
+        for text in texts:
+            task.add(text, len(task.wanted))
+        task.wanted.append(([keys.index(key)], []))
+    bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+    return task
+
+
 def _shown(skill: Concept) -> str:
     return f"{skill.labels['en'][0]}. {skill.descriptions.get('en', '')}"
 
@@ -233,8 +253,12 @@ def _named(name: str, weight: float, concepts: dict[str, Concept], teacher: Netw
     for place, key in enumerate(keys):
         for lang, labels in concepts[key].labels.items():
             for number, label in enumerate(labels):
-                for text in genders.both_genders(label):
+                forms = genders.both_genders(label)
+                for text in forms:
                     task.add(text, place, 2 if number == 0 and lang != "en" else 1)
+                # ESCO gives trades in the singular; its groups of trades are concepts of their own, in the plural.
+                if centre and not _ISCO.fullmatch(key) and (several := plural(forms[:2][-1], lang)):
+                    task.add(several, place)
     return task
 
 

@@ -18,13 +18,14 @@ from app.matching.calibration import (
     Method,
     Pairs,
     abstention,
-    best_curve,
     calibration_error,
     choose_threshold,
     fit_curve,
     fold_of,
     load_calibrations,
+    log_loss,
     out_of_fold,
+    tried_curves,
 )
 from app.matching.engine import judge, known_weight
 from app.matching.kinds import MATCH_KINDS
@@ -67,9 +68,13 @@ def test_probabilities_are_what_comes_true(method: Method) -> None:
     assert calibration_error(curve(fresh.scores, fresh.known), fresh.fits) < 0.04
 
 
-def test_the_better_curve_is_taken_and_seen_by_no_pair_of_its_own_fold() -> None:
+def test_the_better_curve_comes_first_and_is_seen_by_no_pair_of_its_own_fold() -> None:
     pairs = made_pairs(3)
-    curve, held_out = best_curve(pairs)
+    tried = tried_curves(pairs)
+    assert {(curve.method, curve.basis) for curve, _ in tried} == {(m, b) for m in METHODS for b in BASES}
+    losses = [log_loss(found, pairs.fits) for _, found in tried]
+    assert losses == sorted(losses)
+    curve, held_out = tried[0]
     assert held_out.tolist() == out_of_fold(curve.method, curve.basis, pairs).tolist()
     changed = pairs._replace(fits=np.where(pairs.folds == 0, 1 - pairs.fits, pairs.fits))
     again = out_of_fold(curve.method, curve.basis, changed)
