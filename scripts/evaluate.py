@@ -103,10 +103,12 @@ class Evaluation:
             self._add(f"sts_{language}", "Spearman", encoder, value, target and round(target, 4))
 
     def _overlap(self, encoder: str, vectors: Vectors) -> None:
-        for pool, languages in (("mixed pool", own.LANGUAGES), ("English pool", ("en",))):
+        pools: tuple[tuple[str, tuple[str, ...]], ...]
+        pools = (("mixed pool", own.LANGUAGES), ("English pool", ("en",)), ("territory alone", ()))
+        for pool, languages in pools:
             found = parity.overlap(vectors, self._data, languages)
             self._add(f"triples, {pool}", "overlap@5", encoder, found.mean, targets.OVERLAP, details=found.parts)
-            say(f"overlap@5 {encoder}, {pool} of {found.size} texts and more: {found.mean} {found.parts}")
+            say(f"overlap@5 {encoder}, {pool} of at least {found.size} texts: {found.mean} {found.parts}")
         if "lexical" in (self._options.stage or stages.names()):
             found = parity.overlap(vectors, self._data, words=True)
             name = "triples, mixed pool"

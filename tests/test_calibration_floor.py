@@ -19,9 +19,9 @@ from tests.fixtures.builders import add_organisation, add_profile, ids, priority
 MOST_ERROR = 0.08
 
 FLOORS = {
-    "cluster-region": (0.93, 0.88),
-    "company-school": (0.94, 0.90),
-    "company-trainee": (0.93, 0.89),
+    "cluster-region": (0.93, 0.87),
+    "company-school": (0.95, 0.90),
+    "company-trainee": (0.95, 0.90),
 }
 """Share of unrelated queries that get no suggestion, and of related ones that keep a fitting one.
 

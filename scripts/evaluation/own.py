@@ -67,11 +67,13 @@ def titles() -> list[Titles]:
 def pool(kind: ProfileKind, shared: Path | None = SHARED, languages: Sequence[str] = LANGUAGES) -> list[Parts]:
     """Return what a triple of that kind is ranked against: the territory's answering profiles, among other texts.
 
-    The others are occupation descriptions and EU projects chosen by hash, in `languages`; without the shared data
-    (None) they are the triples of other kinds.
+    The others are occupation descriptions and EU projects chosen by hash, in `languages`; there are none where no
+    language is wanted, and without the shared data (None) they are the triples of other kinds.
     """
     answering, name = SIDES[kind]
     own = [_profile(answering, item) for item in _items(TERRITORY / f"{name}.jsonl")]
+    if not languages:
+        return own
     if shared is None or not (shared / "esco").exists():
         return own + [Parts(text=text) for triple in triples() if triple.kind != kind for text in triple.texts]
     return own + list(_background(shared, tuple(languages)))

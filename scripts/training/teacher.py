@@ -22,7 +22,7 @@ BANK_STEPS: Final = 50
 HELD: Final = 96
 HOLD_WEIGHT: Final = 4.0
 RATE: Final = 4e-5
-KEPT_WAY: Final = 0.85
+KEPT_WAY: Final = 0.75
 _WARM_UP: Final = 0.05
 
 Batch = tuple[list[str], list[str], list[str], list[frozenset[str]], bool]
