@@ -20,46 +20,9 @@ _RULES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "it": ((r"ista$", "isti"), (r"io$", "i"), (r"ca$", "che"), (r"[oe]$", "i"), (r"a$", "e")),
 }
 _JOINS: Final = frozenset({"y", "e", "o", "i", "et", "ou", "ed"})
-_ENDS: Final = frozenset(
-    (
-        *(
-            "a",
-            "à",
-            "al",
-            "ao",
-            "auprès",
-            "avec",
-            "chez",
-            "com",
-            "con",
-            "da",
-            "das",
-            "de",
-            "degli",
-            "dei",
-            "del",
-            "della",
-        ),
-        *(
-            "delle",
-            "dello",
-            "des",
-            "di",
-            "do",
-            "dos",
-            "du",
-            "em",
-            "en",
-            "in",
-            "para",
-            "per",
-            "por",
-            "pour",
-            "sans",
-            "sin",
-        ),
-        *("sobre", "sur"),
-    )
+_ENDS: Final = re.compile(
+    "a|à|al|ao|auprès|avec|chez|com|con|da|das|de|degli|dei|del|della|delle|dello|des|di|do|dos|du|em|en|in|para|per|por"
+    "|pour|sans|sin|sobre|sur"
 )
 
 
@@ -74,7 +37,7 @@ def plural(title: str, lang: str) -> str | None:
         return None
     words = title.split()
     for place, word in enumerate(words):
-        if word.lower() in _ENDS or "'" in word or not word.isalpha():
+        if _ENDS.fullmatch(word.lower()) or "'" in word or not word.isalpha():
             break
         if word not in _JOINS:
             words[place] = _plural(word, rules)
