@@ -27,6 +27,9 @@ from app.matching.embedder import EmbedderError  # noqa: E402 - the project's fo
 
 SECTIONS = ("packs", "sts", "overlap", "gender", "latency")
 
+POOLS: dict[str, tuple[str, ...]] = {"mixed pool": own.LANGUAGES, "English pool": ("en",), "territory alone": ()}
+"""What the triples are ranked against: the languages of the texts beside the territory's (`own.pool`)."""
+
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
@@ -103,9 +106,7 @@ class Evaluation:
             self._add(f"sts_{language}", "Spearman", encoder, value, target and round(target, 4))
 
     def _overlap(self, encoder: str, vectors: Vectors) -> None:
-        pools: tuple[tuple[str, tuple[str, ...]], ...]
-        pools = (("mixed pool", own.LANGUAGES), ("English pool", ("en",)), ("territory alone", ()))
-        for pool, languages in pools:
+        for pool, languages in POOLS.items():
             found = parity.overlap(vectors, self._data, languages)
             self._add(f"triples, {pool}", "overlap@5", encoder, found.mean, targets.OVERLAP, details=found.parts)
             say(f"overlap@5 {encoder}, {pool} of at least {found.size} texts: {found.mean} {found.parts}")

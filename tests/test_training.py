@@ -28,6 +28,25 @@ def titles(lang: str, *labels: str) -> Sources:
     return Sources([], {}, occupations, {}, {}, [], [])
 
 
+def own_texts(*names: str) -> set[str]:
+    """Everything that stands in tables of ours, without case."""
+    return {
+        text.casefold()
+        for name in names
+        for line in (TRAINING / name).read_text("utf-8").splitlines()[1:]
+        for text in line.split("\t")
+    }
+
+
+def queries(*packs: str) -> set[str]:
+    """What these packs ask, without case."""
+    return {
+        line.rstrip("\n").rsplit("\t", 1)[-1].strip().casefold()
+        for pack in packs
+        for line in (SHARED_DATA / "packs" / pack / "queries.tsv").read_text("utf-8").splitlines()[1:]
+    }
+
+
 def cutter(*pieces: str) -> Tokenizer:
     numbers = {piece: n for n, piece in enumerate(("[UNK]", *pieces))}
     found = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))  # noqa: S106  a word piece
@@ -145,14 +164,10 @@ def test_plural(lang: str, one: str, several: str | None) -> None:
 
 @needs_data
 def test_nothing_is_learnt_that_the_packs_ask_for() -> None:
-    asked = {
-        line.rstrip("\n").rsplit("\t", 1)[-1].strip().casefold()
-        for name in (
-            *("tatoeba_fra_eng", "tatoeba_cat_eng", "skillsent_house_validation", "skillsent_tech_validation"),
-            "eufunds_fr_de_same_field",
-        )
-        for line in (SHARED_DATA / "packs" / name / "queries.tsv").read_text("utf-8").splitlines()[1:]
-    }
+    asked = queries(
+        *("tatoeba_fra_eng", "tatoeba_cat_eng", "skillsent_house_validation", "skillsent_tech_validation"),
+        "eufunds_fr_de_same_field",
+    )
     asked |= {
         text.strip().casefold()
         for path in (SHARED_DATA / "sts").glob("dev_*.tsv")
@@ -160,20 +175,8 @@ def test_nothing_is_learnt_that_the_packs_ask_for() -> None:
         for text in line.split("\t")
         if len(text) > 15  # not the scores
     }
-    own = {
-        text.casefold()
-        for name in ("everyday.tsv", "job_ads.tsv", "projects.tsv")
-        for line in (TRAINING / name).read_text("utf-8").splitlines()[1:]
-        for text in line.split("\t")
-    }
-    assert not own & asked
-    phrases = {
-        text.casefold()
-        for line in (TRAINING / "competences.tsv").read_text("utf-8").splitlines()[1:]
-        for text in line.split("\t")
-    }
-    competences = (SHARED_DATA / "packs" / "competent_fr_to_esco_en" / "queries.tsv").read_text("utf-8").splitlines()
-    assert not phrases & {line.rsplit("\t", 1)[-1].casefold() for line in competences[1:]}
+    assert not own_texts("everyday.tsv", "job_ads.tsv", "projects.tsv") & asked
+    assert not own_texts("competences.tsv") & queries("competent_fr_to_esco_en")
 
 
 @needs_data

@@ -68,15 +68,16 @@ def read(data: Path, *, leave_out: str = "") -> Sources:
     """
     skills = _skills(data)
     essential, related = _relations(data)
+    projects = [(field, texts) for field, *texts in rows(_HERE / "projects.tsv")]
     occupations = _occupations(data)
     return Sources(
-        pairs=[pair for pair in _pairs(data) if not leave_out or not pair.source.startswith(leave_out)],
+        pairs=[pair for pair in _pairs(data, projects) if not leave_out or not pair.source.startswith(leave_out)],
         skills=skills,
         occupations=occupations,
         essential=essential,
         related=related,
         advertisements=[(row[0], row[1], row[2]) for row in rows(_HERE / "job_ads.tsv") if row[0] in skills],
-        projects=_projects(),
+        projects=projects,
     )
 
 
@@ -89,7 +90,7 @@ def rows(path: Path) -> Iterator[list[str]]:
         yield from reader
 
 
-def _pairs(data: Path) -> Iterator[Pair]:
+def _pairs(data: Path, projects: list[tuple[str, list[str]]]) -> Iterator[Pair]:
     for lang in LANGUAGES:
         for name in (f"{lang}-en.tsv.gz", f"{lang}-en.labels.tsv.gz"):
             for text, english, source, licence, _kind in rows(data / "parallel" / name):
@@ -98,14 +99,10 @@ def _pairs(data: Path) -> Iterator[Pair]:
     for english, *texts in rows(_HERE / "everyday.tsv"):
         for lang, text in zip(LANGUAGES, texts, strict=True):
             yield Pair(lang, text, english, "everyday")
-    for _, (english, *texts) in _projects():
+    for _, (english, *texts) in projects:
         for lang, text in zip(PROJECT_LANGUAGES[1:], texts, strict=True):
             yield Pair(lang, text, english, "projects")
     yield from _groups(data)
-
-
-def _projects() -> list[tuple[str, list[str]]]:
-    return [(field, texts) for field, *texts in rows(_HERE / "projects.tsv")]
 
 
 def _groups(data: Path) -> Iterator[Pair]:

@@ -187,7 +187,7 @@ def _tasks(sources: Sources, teacher: Network) -> list[Task]:
 def _general(sources: Sources, teacher: Network, *, own: bool) -> tuple[Task, Task]:
     """Parallel text: the other language, and English itself, at the teacher's vector of the English.
 
-    Our `own` everyday sentences are few and bring the words that the other sources lack: a task of their own.
+    Our `own` sentences and projects are few and bring the words that the other sources lack: a task of their own.
     """
     pairs = [pair for pair in sources.pairs if (pair.source in _OWN) == own]
     english = sorted({pair.english for pair in pairs})
@@ -222,14 +222,15 @@ def _needs(sources: Sources, teacher: Network) -> Task:
 def _fields(sources: Sources, teacher: Network) -> Task:
     """Put a project nearest to the centre of those that are of its field of intervention, in whatever language."""
     keys = sorted({key for key, _ in sources.projects})
+    row = {key: place for place, key in enumerate(keys)}
     vectors = teacher.embed_all([texts[0] for _, texts in sources.projects])
     bank = np.zeros((len(keys), vectors.shape[1]), dtype=np.float32)
     task = Task("fields", 8, bank)
     for (key, texts), vector in zip(sources.projects, vectors, strict=True):
-        bank[keys.index(key)] += vector
+        bank[row[key]] += vector
         for text in texts:
             task.add(text, len(task.wanted))
-        task.wanted.append(([keys.index(key)], []))
+        task.wanted.append(([row[key]], []))
     bank /= np.linalg.norm(bank, axis=1, keepdims=True)
     return task
 
