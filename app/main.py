@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None, embedder: Embedder | None = Non
         state.skills = SkillFinder(encoder)
         if any(renewed := renew(database, encoder, state.skills)):
             log.get(__name__).info("renewed for this encoder", model=encoder.model_key, sizes=renewed._asdict())
-        state.projection = Projection(database, encoder.model_key, encoder.dim)
+        state.projection = Projection(database, encoder.model_key, encoder.dim, fields=encoder.fields)
         state.exposure = ExposureCounts(database)
         state.calibrations = load_calibrations(settings.calibrations, MATCH_KINDS, encoder.model_key)
         state.recorder = RunRecorder(database)

@@ -170,7 +170,7 @@ class Bench:
         return key
 
     def _filled(self, database: Database) -> float:
-        projection = Projection(database, self._embedder.model_key, self._embedder.dim)
+        projection = Projection(database, self._embedder.model_key, self._embedder.dim, fields=self._embedder.fields)
         started = time.perf_counter()
         projection.catch_up()
         return time.perf_counter() - started

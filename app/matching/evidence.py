@@ -1,10 +1,14 @@
 """Evidence: pairs of quoted sentences that the similarity of two texts is made of.
 
 A document's vector is the weighted sum of its passages', so what it would be without one of them is known without
-embedding anything. Quoted is only what carries the similarity: without it, the texts would be further apart.
+embedding anything. Quoted is only what carries the similarity: without it, the texts would be further apart, also where
+the fields that they speak of count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.matching.documents import read_with_title, without_each
 from app.matching.types import DECIMALS, Document, Evidence, Matrix, Passages, Query, Quote, Side, Vector
@@ -18,11 +22,24 @@ LEAST_UNSURE_LOSS = 0.06
 """The same where what is left would be read together with the title: such a reading is further off than rounding."""
 
 
-class Quotes:
-    """Finds the evidence for one question in one document after another."""
+Nearness = Callable[[Matrix, Vector], NDArray[np.floating]]
+"""How near texts, shape (n, d), are to another one."""
 
-    def __init__(self, query: Query) -> None:
+
+def cosine(vectors: Matrix, other: Vector) -> NDArray[np.floating]:
+    """Return the cosine of each of `vectors` with `other`."""
+    return np.asarray(vectors @ other)
+
+
+class Quotes:
+    """Finds the evidence for one question in one document after another.
+
+    `nearness` is what must fall without a sentence that is quoted.
+    """
+
+    def __init__(self, query: Query, nearness: Nearness = cosine) -> None:
         self.query = query
+        self._nearness = nearness
         self._mine = _quotable(query.passages) if query.text is not None else []
         self._without = without_each(query.passages) if len(self._mine) > 1 else None
 
@@ -34,10 +51,10 @@ class Quotes:
         query, theirs = self.query, document.passages
         if query.text is None or document.text is None:
             return ()
-        mine = _carrying(self._mine, query.passages, self._without, theirs.vector)
+        mine = self._carrying(self._mine, query.passages, self._without, theirs.vector)
         quotable = _quotable(theirs)
         without = without_each(theirs) if len(quotable) > 1 else None
-        others = _carrying(quotable, theirs, without, query.passages.vector)
+        others = self._carrying(quotable, theirs, without, query.passages.vector)
         if not mine or not others:
             return ()
         table = (query.passages.vectors @ theirs.vectors.T).tolist()
@@ -54,22 +71,20 @@ class Quotes:
             found.append(Evidence(near[place], *pair))
         return tuple(found)
 
+    def _carrying(self, places: Sequence[int], passages: Passages, without: Matrix | None, other: Vector) -> list[int]:
+        """Return those of `places` without which the text would be further from `other`; an only one carries all."""
+        if float(passages.vector @ other) <= LEAST_LOSS:
+            # Below 0 all similarities count as 0: there is nothing to lose.
+            return []
+        if without is None:
+            return list(places)
+        near = self._nearness(np.concatenate([passages.vector[np.newaxis], without]), other).tolist()
+        most = near[0] - (LEAST_UNSURE_LOSS if read_with_title(passages) else LEAST_LOSS)
+        return [place for place in places if near[1 + place] < most]
+
 
 def _quotable(passages: Passages) -> list[int]:
     return [place for place, span in enumerate(passages.spans) if span is not None]
-
-
-def _carrying(places: Sequence[int], passages: Passages, without: Matrix | None, other: Vector) -> list[int]:
-    """Return those of `places` without which the text would be further from `other`; an only one carries all."""
-    similarity = float(passages.vector @ other)
-    if similarity <= LEAST_LOSS:
-        # Below 0 all similarities count as 0: there is nothing to lose.
-        return []
-    if without is None:
-        return list(places)
-    most = similarity - (LEAST_UNSURE_LOSS if read_with_title(passages) else LEAST_LOSS)
-    near = (without @ other).tolist()
-    return [place for place in places if near[place] < most]
 
 
 def _quote(text: str, passages: Passages, place: int) -> Quote:

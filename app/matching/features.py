@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.matching.facets import Table
-from app.matching.types import Change, Facets, Query, Rows, Side
+from app.matching.types import Change, Document, Query, Rows, Side, Texts, Vector
 from app.matching.words import number, say
 
 Values = NDArray[np.float64]
+
+MOST_FIELDS = 2
+LEAST_FIELD = 0.1
+"""So many fields are named, of those that make up at least this much of the affinity."""
 
 Sentence = tuple[str, dict[str, Any]]
 """The key of a message in `words`, and the values in it; codes come as `Codes`, to be named in the asker's language."""
@@ -65,13 +69,16 @@ class Feature(Protocol):
     def facet(self, side: Side) -> str | None:
         """Return the facet that it reads on `side`; None when it reads the text."""
 
-    def values(self, query: Query, table: Table, rows: Rows, similarities: Values) -> Values:
+    def known(self, query: Query) -> bool:
+        """Return whether it has what it reads of the asker."""
+
+    def values(self, query: Query, table: Table, rows: Rows, texts: Texts) -> Values:
         """Return the value of each of `rows`, in [0, 1]; 0 where a fact is missing."""
 
-    def words(self, value: float, query: Query, facets: Facets) -> str:
+    def words(self, value: float, query: Query, document: Document) -> str:
         """Return one sentence, in the asker's language, that says why the value is what it is."""
 
-    def change(self, weight: float, query: Query, facets: Facets) -> Raise | None:
+    def change(self, weight: float, query: Query, document: Document) -> Raise | None:
         """Return what would raise this feature's contribution most, or None when nothing of the kind is known."""
 
 
@@ -86,22 +93,79 @@ class SemanticSimilarity:
         del side
         return None
 
-    def values(self, query: Query, table: Table, rows: Rows, similarities: Values) -> Values:
+    def known(self, query: Query) -> bool:
+        """Return True: there is always a text."""
+        del query
+        return True
+
+    def values(self, query: Query, table: Table, rows: Rows, texts: Texts) -> Values:
         """Return the cosines, cut to [0, 1]."""
         del query, table, rows
-        return np.clip(similarities, 0.0, 1.0)
+        return np.clip(texts.similarities, 0.0, 1.0)
 
-    def words(self, value: float, query: Query, facets: Facets) -> str:
+    def words(self, value: float, query: Query, document: Document) -> str:
         """Word the nearness of the texts."""
-        del facets
+        del document
         steps = ((0.6, "same"), (0.4, "close"), (0.25, "some"))
         nearness = next((name for least, name in steps if value >= least), "little")
         return say(f"similarity.{nearness}", query.language)
 
-    def change(self, weight: float, query: Query, facets: Facets) -> Raise | None:
+    def change(self, weight: float, query: Query, document: Document) -> Raise | None:
         """Return None: which words would bring two texts nearer cannot be read off their vectors."""
-        del weight, query, facets
+        del weight, query, document
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFields:
+    """How alike the fields of intervention are that the two texts speak of: the affinity of the two distributions.
+
+    That is the sum over the fields of the square root of the product of both shares (Bhattacharyya 1943): 1 where they
+    are equal, 0 where they have no field in common. A text that is about none of the fields has little of any.
+    """
+
+    name: str = "shared_fields"
+
+    def facet(self, side: Side) -> str | None:
+        """Return None: it reads the text."""
+        del side
+        return None
+
+    def known(self, query: Query) -> bool:
+        """Return whether the encoder in use reads fields."""
+        return query.fields is not None
+
+    def values(self, query: Query, table: Table, rows: Rows, texts: Texts) -> Values:
+        """Return the affinities; 0 where the encoder in use reads no fields."""
+        del table
+        if query.fields is None or not len(rows):
+            return np.zeros(len(rows))
+        return np.asarray(texts.affinities(_roots(query, query.passages.vector)).clip(0.0, 1.0))
+
+    def words(self, value: float, query: Query, document: Document) -> str:
+        """Name the fields that make up most of what the texts have in common, at most two."""
+        del value
+        if query.fields is None:
+            return say("fields.unread", query.language)
+        parts = _roots(query, query.passages.vector) * _roots(query, document.passages.vector)
+        first = [int(place) for place in np.argsort(-parts, kind="stable")[:MOST_FIELDS] if parts[place] >= LEAST_FIELD]
+        if not first:
+            return say("fields.none", query.language)
+        names = [query.name("intervention_fields", query.fields.codes[place], query.language) for place in first]
+        return say("fields.some", query.language, both="; ".join(names))
+
+    def change(self, weight: float, query: Query, document: Document) -> Raise | None:
+        """Return None: a text is about what it is about."""
+        del weight, query, document
+        return None
+
+
+def _roots(query: Query, vector: Vector) -> Values:
+    if query.fields is None:
+        msg = "the encoder in use reads no fields"
+        raise ValueError(msg)
+    roots: Values = query.fields.roots(vector[np.newaxis])[0]
+    return roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +186,13 @@ class PairFeature:
         """Return the facet that it reads on `side`."""
         return self.seeker_facet if side is Side.SEEKER else self.offer_facet
 
-    def values(self, query: Query, table: Table, rows: Rows, similarities: Values) -> Values:
+    def known(self, query: Query) -> bool:
+        """Return whether the asker gives the fact."""
+        return query.facets.get(str(self.facet(query.side))) is not None
+
+    def values(self, query: Query, table: Table, rows: Rows, texts: Texts) -> Values:
         """Return the value of each row; 0 where either side lacks the fact."""
-        del similarities
+        del texts
         mine = query.facets.get(str(self.facet(query.side)))
         if mine is None:
             return np.zeros(len(rows))
@@ -135,11 +203,11 @@ class PairFeature:
 
         return column.apply(value, rows, np.float64)
 
-    def words(self, value: float, query: Query, facets: Facets) -> str:
+    def words(self, value: float, query: Query, document: Document) -> str:
         """Word the value, or say which fact is missing."""
         del value
         mine = query.facets.get(str(self.facet(query.side)))
-        theirs = facets.get(str(self.facet(query.side.other)))
+        theirs = document.facets.get(str(self.facet(query.side.other)))
         if mine is None or theirs is None:
             whose = query.side if mine is None else query.side.other
             return _unknown(str(self.facet(whose)), whose, query.language)
@@ -147,10 +215,10 @@ class PairFeature:
         named = {name: told.listed(query) if isinstance(told, Codes) else told for name, told in said.items()}
         return say(key, query.language, **named)
 
-    def change(self, weight: float, query: Query, facets: Facets) -> Raise | None:
+    def change(self, weight: float, query: Query, document: Document) -> Raise | None:
         """Return the fact that the asker could give, or else the first code that the offer lacks."""
         own = str(self.facet(query.side))
-        mine, theirs = query.facets.get(own), facets.get(str(self.facet(query.side.other)))
+        mine, theirs = query.facets.get(own), document.facets.get(str(self.facet(query.side.other)))
         if theirs is None:
             return None
         if mine is None:

@@ -15,6 +15,7 @@ from app.matching.fairness import EXPOSURE_DEPTH, Copies, Fairness
 from app.matching.features import (
     Feature,
     SemanticSimilarity,
+    SharedFields,
     level_fit,
     region_sought,
     same_region,
@@ -194,7 +195,10 @@ MATCH_KINDS: dict[str, MatchKind] = {
             ProfileKind.PITCH,
             ProfileKind.PRIORITY,
             (
-                (SemanticSimilarity(), 0.80),
+                # Between what a regression on the labelled pairs gives the fields and what it gives them where the best
+                # of unrelated questions count too (scripts/evaluation/README.md).
+                (SemanticSimilarity(), 0.60),
+                (SharedFields(), 0.20),
                 (shared_sectors(), 0.10),
                 (region_sought(), 0.05),
                 (same_region(), 0.05),
@@ -231,3 +235,13 @@ MATCH_KINDS: dict[str, MatchKind] = {
     )
 }
 """Every kind of match, by name."""
+
+
+def reads_fields(profile_kind: str) -> bool:
+    """Return whether a match kind compares the fields of intervention that profiles of that kind speak of."""
+    return any(
+        isinstance(feature, SharedFields)
+        for kind in MATCH_KINDS.values()
+        if profile_kind in {kind.seeker, kind.offer}
+        for feature, _ in kind.features
+    )

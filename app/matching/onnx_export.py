@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.matching import interventions
 from app.matching.smoothing import smooth
 
 if TYPE_CHECKING:
@@ -187,8 +188,8 @@ def read_manifest(folder: Path) -> Export:
     """Read an exported folder's manifest and compare its files with it; EmbedderError names what is wrong."""
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
-        found = {name: file_sha256(folder / name) for name in (MODEL_FILE, TOKENIZER_FILE)}
         pinned = manifest["files"]
+        found = {name: file_sha256(folder / name) for name in sorted({MODEL_FILE, TOKENIZER_FILE, *pinned})}
         export = Export(manifest["encoder_id"], int(manifest["dim"]), int(manifest["max_tokens"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise EmbedderError(f"{folder} is not a complete export: {error}") from error
@@ -270,6 +271,8 @@ def _build(source: Path, folder: Path, name: str) -> None:
     smooth(full, samples)
     _round(full, folder / MODEL_FILE)
     full.unlink()
+    if (source / interventions.FILE).is_file():
+        shutil.copy(source / interventions.FILE, folder)
     longest = int(model.max_seq_length or 512)
     cosines = _compare(model, samples, folder / MODEL_FILE)
     mean, least = float(cosines.mean()), float(cosines.min())
@@ -281,7 +284,7 @@ def _build(source: Path, folder: Path, name: str) -> None:
         "dim": int(model.get_embedding_dimension()),
         "max_seq_length": longest,
         "max_tokens": longest - tokenizer.num_special_tokens_to_add(is_pair=False),
-        "files": {file: file_sha256(folder / file) for file in (MODEL_FILE, TOKENIZER_FILE)},
+        "files": {file.name: file_sha256(file) for file in sorted(folder.iterdir())},
         "source": files,
         "against_fp32": {
             "texts": len(SENTENCES),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,27 @@ class Passages(NamedTuple):
     vector: Vector
 
 
+class FieldReader(Protocol):
+    """Reads which EU fields of intervention texts speak of (`interventions`)."""
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The fields, in the order of the columns of `roots`."""
+
+    def roots(self, vectors: Matrix) -> NDArray[np.float64]:
+        """Return, shape (n, fields), the square root of how much of each text is about each field, at most 1 in all."""
+
+
+class Texts(NamedTuple):
+    """The texts of some rows, as the encoder sees them beside the query's."""
+
+    similarities: NDArray[np.float64]
+    """Cosine with the query's, shape (n,)."""
+
+    affinities: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    """Returns, shape (n,), the inner products of what `FieldReader.roots` reads in them with the roots given."""
+
+
 class Document(NamedTuple):
     """A profile as the database has it now: what a candidate is judged by."""
 
@@ -112,6 +133,8 @@ class Query:
     language: str = "en"
     """What explanations are worded in: one of `words.LANGUAGES`."""
     name: Namer = unnamed
+    fields: FieldReader | None = None
+    """Reads fields of intervention off the encoder's vectors; None where the encoder in use has none."""
 
 
 class Contribution(NamedTuple):

@@ -13,9 +13,9 @@ from app.db.session import Database
 from app.matching.calibration import Calibration
 from app.matching.engine import propose, stand
 from app.matching.index import FaissIndex, VectorIndex
-from app.matching.kinds import MatchKind
+from app.matching.kinds import MatchKind, reads_fields
 from app.matching.shelf import Shelf
-from app.matching.types import Proposal, Query, Standing
+from app.matching.types import FieldReader, Proposal, Query, Standing
 from app.suggestions.repository import ProjectionRepository
 
 _log = log.get(__name__)
@@ -30,11 +30,13 @@ class Projection:
         model_key: str,
         dim: int,
         make_index: Callable[[int], VectorIndex] = FaissIndex,
+        fields: FieldReader | None = None,
     ) -> None:
         self._database = database
         self._model_key = model_key
         self._dim = dim
         self._make_index = make_index
+        self._fields = fields
         self._lock = threading.Lock()
         self._shelves: dict[str, Shelf] = {}
         self._position: Position | None = None
@@ -75,7 +77,8 @@ class Projection:
 
     def _shelf(self, profile_kind: str) -> Shelf:
         if profile_kind not in self._shelves:
-            self._shelves[profile_kind] = Shelf(self._dim, self._make_index)
+            reader = self._fields if reads_fields(profile_kind) else None
+            self._shelves[profile_kind] = Shelf(self._dim, self._make_index, reader)
         return self._shelves[profile_kind]
 
     def _catch_up(self, seen: Position | None) -> Position:

@@ -14,7 +14,7 @@ from app.matching.documents import Parts, embed_parts
 from app.matching.embedder import Embedder
 from app.matching.engine import explain, judge, known_weight, rejecting_rule, too_unlikely, total_rejected
 from app.matching.kinds import MATCH_KINDS, MatchKind, RiskTier
-from app.matching.types import Candidate, Document, Facets, Namer, Passages, Query, Ranking, Side
+from app.matching.types import Candidate, Document, Facets, FieldReader, Namer, Passages, Query, Ranking, Side
 from app.matching.words import spoken
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileState
@@ -94,6 +94,7 @@ class Asker:
     profile_pk: int | None = None
     excluded: frozenset[int] = frozenset()
     skills_available: bool = False
+    fields: FieldReader | None = None
 
     def query(
         self, question: Question, today: date | None = None, often_shown: frozenset[int] = frozenset()
@@ -112,6 +113,7 @@ class Asker:
             max_per_organisation=question.max_per_organisation,
             often_shown=often_shown,
             language=self.language,
+            fields=self.fields,
         )
 
 
@@ -310,7 +312,8 @@ class SuggestionService:
         skills = frozenset(skill.id for _, skill in found[0].skills) if found else frozenset()
         facets = {"languages": frozenset({code}) if code else None, "skills": skills or None}
         language = question.answer_language or spoken(code or guess)
-        return Asker(side, text, passages, facets, language, skills_available=found is not None)
+        available, fields = found is not None, self._embedder.fields
+        return Asker(side, text, passages, facets, language, skills_available=available, fields=fields)
 
     def profile_asker(self, kind: MatchKind, question: Question, profile: Profile) -> Asker:
         """Return a profile in any state as the one who asks; raises `InvalidInput` when it stands on neither side."""
@@ -329,6 +332,7 @@ class SuggestionService:
             profile.pk,
             self._suggestions.declined(kind.name, profile.pk),
             self._catalogue.head() is not None,
+            self._embedder.fields,
         )
 
     def _answer(

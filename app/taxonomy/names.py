@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.taxonomy.codes import IndustrialEcosystem
+from app.taxonomy.interventions import field_name
 from app.taxonomy.skills import label
 
 # The languages that our profiles are most often in; another one keeps its code.
@@ -43,7 +44,8 @@ _ORDER: Final = ("en", "es", "pt")
 def name_of(facet: str, code: str, language: str) -> str:
     """Return what a code of that facet is called in `language` (en, es or pt); the code where it has no name.
 
-    Named are skills, industrial ecosystems and languages; codes of regions and of economic activities stay codes.
+    Named are skills, industrial ecosystems, fields of intervention and languages; codes of regions and of economic
+    activities stay codes.
 
     >>> name_of("languages", "gl", "es"), name_of("sectors", "agri-food", "pt"), name_of("nuts", "ES61", "en")
     ('gallego', 'Agroalimentar', 'ES61')
@@ -52,6 +54,8 @@ def name_of(facet: str, code: str, language: str) -> str:
         return label(code, language) or code
     if facet == "sectors" and code in IndustrialEcosystem.__members__.values():
         return IndustrialEcosystem(code).label(language)
+    if facet == "intervention_fields":
+        return field_name(code, language) or code
     if facet == "languages" and code in _LANGUAGES:
         return _LANGUAGES[code][_ORDER.index(language)]
     return code

@@ -175,7 +175,7 @@ class Importer:
     def __init__(self, path: Path, embedder: Embedder) -> None:
         self._embedder = embedder
         self._database = Database(str(path))
-        self._projection = Projection(self._database, embedder.model_key, embedder.dim)
+        self._projection = Projection(self._database, embedder.model_key, embedder.dim, fields=embedder.fields)
         self._projection.catch_up()
 
     def run(self, file: Path) -> dict[str, float]:

@@ -64,7 +64,7 @@ class Asker:
     def __init__(self, database: Database, embedder: Embedder) -> None:
         self._database = database
         self._embedder = embedder
-        self._projection = Projection(database, embedder.model_key, embedder.dim)
+        self._projection = Projection(database, embedder.model_key, embedder.dim, fields=embedder.fields)
         self._exposure = ExposureCounts(database)
         self._principal = Principal(key_id="calibrate", role=Role.READER)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.matching.documents import Parts
-from app.matching.kinds import ProfileKind
+from app.matching.kinds import MATCH_KINDS, MatchKind, ProfileKind
 from app.profiles.composition import parts
 from evaluation.packs import SHARED, lines
 
@@ -62,6 +62,12 @@ def triples() -> list[Triple]:
 def titles() -> list[Titles]:
     """Return the pairs of titles, written for this project."""
     return [Titles(row["language"], row["masculine"], row["feminine"]) for row in _table(HERE / "gender.tsv")]
+
+
+def match_kind(kind: ProfileKind) -> MatchKind:
+    """Return the kind of match in which triples of that kind are answered."""
+    sides = {kind, SIDES[kind][0]}
+    return next(found for found in MATCH_KINDS.values() if {found.seeker, found.offer} == sides)
 
 
 def pool(kind: ProfileKind, shared: Path | None = SHARED, languages: Sequence[str] = LANGUAGES) -> list[Parts]:

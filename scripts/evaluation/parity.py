@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.matching.documents import Parts
+from app.matching.nearness import Near, ratio
 from evaluation import lexical, own
 from evaluation.encoders import Vectors
 from evaluation.metrics import rbo, spearman
@@ -34,6 +35,8 @@ def overlap(
 ) -> Means:
     """Return the mean overlap@5 of the rankings by the es, pt and en text of each triple, pair by pair.
 
+    Ranked is by what the texts count for in the triple's match kind: the cosine and, where they count, the fields.
+
     `languages` are those of the pool's background texts (`own.pool`). With `words` they count beside the vectors.
     """
     found: dict[str, list[float]] = defaultdict(list)
@@ -41,11 +44,12 @@ def overlap(
     for kind in own.SIDES:
         items = own.pool(kind, shared, languages)
         pool = vectors.profiles(items)
+        near = Near(vectors.embedder.fields, ratio(own.match_kind(kind)), pool)
         sizes.append(len(pool))
         index = lexical.OwnLanguage([_said(item) for item in items]) if words else None
         for triple in own.triples():
             if triple.kind == kind:
-                scores: list[NDArray[np.floating]] = [pool @ row for row in vectors.queries(triple.texts)]
+                scores: list[NDArray[np.floating]] = [near.to(row) for row in vectors.queries(triple.texts)]
                 if index is not None:
                     asked = zip(triple.texts, own.LANGUAGES, scores, strict=True)
                     scores = [lexical.fuse(cosine, index.search(text, language)) for text, language, cosine in asked]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from app.matching.kinds import MATCH_KINDS
+from app.matching.nearness import Near, ratio
 from evaluation import lexical, skills
 from evaluation.encoders import Vectors
 from evaluation.metrics import Judge
@@ -22,7 +24,15 @@ def dense(pack: Pack, vectors: Vectors) -> Iterator[Scores]:
         yield corpus @ query
 
 
-STAGES: dict[str, Stage] = {"dense": dense, "lexical": lexical.fused, "skills": skills.fused}
+def fields(pack: Pack, vectors: Vectors) -> Iterator[Scores]:
+    """How near query and row are as texts of clusters and regions: the cosine and the fields that they share."""
+    corpus = vectors.documents([row.text for row in pack.corpus])
+    near = Near(vectors.embedder.fields, ratio(MATCH_KINDS["cluster-region"]), corpus)
+    for query in vectors.queries([query.text for query in pack.queries]):
+        yield near.to(query)
+
+
+STAGES: dict[str, Stage] = {"dense": dense, "lexical": lexical.fused, "skills": skills.fused, "fields": fields}
 """By name, in the order of the table; each of the later ones adds to the first."""
 
 

@@ -19,7 +19,7 @@ def publish(student: Path, models: Path) -> dict[str, object]:
     os.environ["HF_HUB_OFFLINE"] = "1"
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415  after the variable
 
-    from app.matching import onnx_export  # noqa: PLC0415  idem
+    from app.matching import interventions, onnx_export  # noqa: PLC0415  idem
 
     folder = models / NAME
     shutil.rmtree(folder, ignore_errors=True)
@@ -38,6 +38,7 @@ def publish(student: Path, models: Path) -> dict[str, object]:
     tokenizer.pop("name_or_path", None)
     write_json(folder / "tokenizer_config.json", tokenizer)
     (folder / "vocab.txt").unlink(missing_ok=True)  # stands in tokenizer.json
+    shutil.copy(student / interventions.FILE, folder)
     files = onnx_export.source_files(folder)
     size = sum((folder / file).stat().st_size for file in files)
     if size > MOST_BYTES:

@@ -9,6 +9,7 @@ import gzip
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,17 @@ LANGUAGES: Final = ("es", "pt", "fr", "it", "de", "ca", "gl", "eu", "ro", "pl", 
 
 PROJECT_LANGUAGES: Final = ("en", "es", "pt", "fr", "it", "de")
 PHRASE_LANGUAGES: Final = ("fr", "fr", "de", "it", "pt", "es", "ro", "pl", "ca")
-"""Columns of `projects.tsv` behind the field, and of `competences.tsv` behind the skill."""
+TITLE_LANGUAGES: Final = ("de", "de", "de", "de", "fr", "it", "es", "pt", "ro", "pl")
+"""Columns of `projects.tsv` behind the field, of `competences.tsv` behind the skill and of `titles.tsv` behind the
+occupation."""
 
 LICENCES: Final = frozenset({"CC-BY-4.0", "Apache-2.0", "EUPL-1.2", "MIT", "BSD-3-Clause"})
 """Licences of parallel text that the weights are trained on; copyleft and unverified rows are not."""
 
 _HERE: Final = Path(__file__).parent
+_LIFE: Final = 5_100
+"""The first rows of `everyday.tsv` are about everyday life; behind them come work, regions and clusters too."""
+
 _HELD_OUT: Final = ("esco_need_en_to_skills_en", "esco_need_de_to_skills_en")
 
 
@@ -59,6 +65,8 @@ class Sources:
     """(skill, language, sentence of a job advertisement), our own."""
     projects: list[tuple[str, list[str]]]
     """(EU intervention field, a project of that field in `PROJECT_LANGUAGES`), our own."""
+    life: list[list[str]]
+    """Sentences that are about no field of intervention, each in all languages, our own."""
 
 
 def read(data: Path, *, leave_out: str = "") -> Sources:
@@ -78,6 +86,7 @@ def read(data: Path, *, leave_out: str = "") -> Sources:
         related=related,
         advertisements=[(row[0], row[1], row[2]) for row in rows(_HERE / "job_ads.tsv") if row[0] in skills],
         projects=projects,
+        life=list(islice(rows(_HERE / "everyday.tsv"), _LIFE)),
     )
 
 
@@ -162,12 +171,20 @@ def _occupations(data: Path) -> dict[str, Concept]:
         identifier = uri.rpartition("/")[2]
         if identifier in occupations and relation in {"skos:exactMatch", "skos:closeMatch", "skos:narrowMatch"}:
             occupations[identifier].labels["fr"].append(title)
+    _add_our_titles(occupations)
+    return {identifier: concept for identifier, concept in occupations.items() if concept.labels["en"]}
+
+
+def _add_our_titles(occupations: dict[str, Concept]) -> None:
+    for identifier, *titles in rows(_HERE / "titles.tsv"):
+        for lang, title in zip(TITLE_LANGUAGES, titles, strict=True):
+            if title:  # what a public pack asks for is left out
+                occupations[identifier].labels[lang].append(title)
     for number, (english, *titles) in enumerate(rows(_HERE / "trades.tsv")):
         labels = occupations[f"trade-{number}"].labels
         labels["en"] = [english]
         for lang, title in zip(LANGUAGES, titles, strict=True):
             labels[lang] = [title]
-    return {identifier: concept for identifier, concept in occupations.items() if concept.labels["en"]}
 
 
 def _relations(data: Path) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:

@@ -177,7 +177,7 @@ def _tasks(sources: Sources, teacher: Network) -> list[Task]:
     skills, occupations = sources.skills, sources.occupations
     general = (*_general(sources, teacher, own=False), *_general(sources, teacher, own=True))
     named = _named("skills", 20, skills, teacher)
-    titles = _named("occupations", 20, occupations, teacher, centre=True)
+    titles = _named("occupations", 24, occupations, teacher, centre=True)
     described = _described(sources, teacher)
     wanted = _wanted(sources, teacher)
     needs, fields = _needs(sources, teacher), _fields(sources, teacher)

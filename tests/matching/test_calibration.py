@@ -30,7 +30,7 @@ from app.matching.calibration import (
 from app.matching.engine import judge, known_weight
 from app.matching.kinds import MATCH_KINDS
 from app.matching.types import Side
-from tests.matching.worlds import document, query
+from tests.matching.worlds import document, fields, query
 
 KIND = MATCH_KINDS["cluster-region"]
 HALF = Curve("platt", "score", ((10.0, -5.0),))
@@ -168,14 +168,15 @@ def test_the_engine_cuts_each_item_below_the_threshold() -> None:
     question = query(axes[0])
     plain = judge(KIND, question, documents, 10)
     assert [c.probability for c in plain.candidates] == [None] * 4
-    found = judge(KIND, question, documents, 10, calibration())
+    curve = Curve("platt", "score", ((10.0, -3.4),))
+    found = judge(KIND, question, documents, 10, calibration(curve))
     assert [c.document.pk for c in found.candidates] == [1, 2]
     assert [c.contributions for c in found.candidates] == [c.contributions for c in plain.candidates[:2]]
     assert (found.rejected, found.nearest_miss) == ({}, None)
     assert [c.band for c in found.candidates] == [
         "strong" if c.probability >= 0.75 else "possible" for c in found.candidates
     ]  # type: ignore[operator]
-    none = judge(KIND, question, documents, 10, calibration(threshold=0.99))
+    none = judge(KIND, question, documents, 10, calibration(curve, threshold=0.99))
     assert (none.candidates, none.rejected) == ((), {})
     assert none.nearest_miss is not None
     assert none.nearest_miss.document.pk == 1
@@ -185,8 +186,9 @@ def test_the_engine_cuts_each_item_below_the_threshold() -> None:
 
 def test_what_is_known_of_the_asker_is_the_greatest_score_it_can_reach() -> None:
     vector = np.eye(8, dtype=np.float32)[0]
-    assert known_weight(KIND, query(vector)) == pytest.approx(0.8)
-    assert known_weight(KIND, query(vector, {"nuts": "ES61"})) == pytest.approx(0.85)
+    assert known_weight(KIND, query(vector)) == pytest.approx(0.6)
+    assert known_weight(KIND, query(vector, fields=fields(8))) == pytest.approx(0.8)
+    assert known_weight(KIND, query(vector, {"nuts": "ES61"}, fields=fields(8))) == pytest.approx(0.85)
     everything = {"nuts": "ES61", "sectors": frozenset({"digital"}), "regions_sought": frozenset({"ES"})}
-    assert known_weight(KIND, query(vector, everything)) == pytest.approx(1)
-    assert known_weight(KIND, query(vector, everything, Side.OFFER)) == pytest.approx(1)
+    assert known_weight(KIND, query(vector, everything, fields=fields(8))) == pytest.approx(1)
+    assert known_weight(KIND, query(vector, everything, Side.OFFER, fields=fields(8))) == pytest.approx(1)

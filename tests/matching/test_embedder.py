@@ -210,7 +210,8 @@ class TestOnnx:
     def test_killed_and_racing_exports_leave_one_folder(self, cache: Path, default: OnnxEmbedder) -> None:
         folder = cache / default.model_key
         assert sorted(path.name for path in folder.parent.iterdir()) == [f".{folder.name}.lock", folder.name]
-        assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.onnx", "tokenizer.json"]
+        files = ["intervention_fields.safetensors", "manifest.json", "model.onnx", "tokenizer.json"]
+        assert sorted(path.name for path in folder.iterdir()) == files
 
     def test_a_damaged_export_is_refused_by_name_and_made_again(
         self, cache: Path, default: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

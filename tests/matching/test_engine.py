@@ -24,6 +24,7 @@ from tests.matching.worlds import (
     brute_force,
     document,
     facets,
+    fields,
     filters,
     passages,
     query,
@@ -110,17 +111,17 @@ def test_what_is_proposed_equals_brute_force(
     assert [rejecting_rule(kind, question, found) is None for found in documents] == [d.pk in ranks for d in documents]
 
 
-@settings(SLOW, max_examples=12)
-@given(kind=kinds, side=sides, seed=seeds, conditions=filters, exact=st.booleans())
-def test_it_goes_as_deep_as_it_must(
-    kind: MatchKind, side: Side, seed: int, conditions: Filters, *, exact: bool
-) -> None:
+@settings(SLOW, max_examples=18)
+@given(kind=kinds, side=sides, seed=seeds, conditions=filters, way=st.sampled_from(["exact", "rounded", "fields"]))
+def test_it_goes_as_deep_as_it_must(kind: MatchKind, side: Side, seed: int, conditions: Filters, way: str) -> None:
     rng = np.random.default_rng(seed)
+    exact = way == "exact"
     documents = many(rng, 700, exact=exact)
     vector = (grid if exact else sphere)(rng, 1)[0]
-    question = query(vector, many(rng, 1, exact=exact)[0].facets, side, filters=conditions)
+    reader = fields(DIM, seed) if way == "fields" else None
+    question = query(vector, many(rng, 1, exact=exact)[0].facets, side, filters=conditions, fields=reader)
     expected, rejected = brute_force(kind, question, documents)
-    shelf = shelf_of(documents)
+    shelf = shelf_of(documents, reader)
     score = {pk: found for found, pk in expected}
     for limit in (1, 10, 40):
         proposal = propose(shelf, kind, question, limit)
@@ -177,14 +178,21 @@ def test_an_only_eligible_profile_among_ten_thousand_near_ones(place: int, simil
 
 
 @SLOW
-@given(kind=kinds, side=sides, seed=seeds, rows=st.lists(facets, min_size=1, max_size=10), asker=facets)
+@given(
+    kind=kinds,
+    side=sides,
+    seed=seeds,
+    rows=st.lists(facets, min_size=1, max_size=10),
+    asker=facets,
+    reads_fields=st.booleans(),
+)
 def test_contributions_add_up(
-    kind: MatchKind, side: Side, seed: int, rows: list[dict[str, Any]], asker: dict[str, Any]
+    kind: MatchKind, side: Side, seed: int, rows: list[dict[str, Any]], asker: dict[str, Any], *, reads_fields: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     vectors = sphere(rng, len(rows) + 1)
     documents = [document(pk, vectors[pk], known) for pk, known in enumerate(rows)]
-    question = query(vectors[-1], asker, side)
+    question = query(vectors[-1], asker, side, fields=fields(DIM) if reads_fields else None)
     for found in judge(kind, question, documents, 100).candidates:
         assert 0 <= found.score <= 1
         assert found.score == pytest.approx(sum(part.contribution for part in found.contributions), abs=1e-6)

@@ -18,11 +18,12 @@ from app.matching.features import (
     shared_sectors,
     skill_coverage,
 )
-from app.matching.types import Side
+from app.matching.types import Side, Texts
 from app.matching.words import LANGUAGES, say
-from tests.matching.worlds import passages, query
+from tests.matching.worlds import document, passages, query
 
 VECTOR = passages(np.ones(1, dtype=np.float32)).vector
+NO_TEXTS = Texts(np.zeros(1), lambda _: np.zeros(1))
 
 
 def value_and_words(feature: PairFeature, seeker: Any, offer: Any) -> tuple[float, str]:
@@ -32,8 +33,8 @@ def value_and_words(feature: PairFeature, seeker: Any, offer: Any) -> tuple[floa
         mine, theirs = (seeker, offer) if side is Side.SEEKER else (offer, seeker)
         question = query(VECTOR, {feature.facet(side): mine}, side)
         known = {feature.facet(side.other): theirs}
-        value = float(feature.values(question, FacetTable([1], [known]), np.array([0]), np.zeros(1))[0])
-        found.add((value, feature.words(value, question, known)))
+        value = float(feature.values(question, FacetTable([1], [known]), np.array([0]), NO_TEXTS)[0])
+        found.add((value, feature.words(value, question, document(1, VECTOR, known))))
     assert len(found) == 1
     return found.pop()
 
@@ -98,9 +99,9 @@ def test_what_is_unknown_is_worth_nothing_and_said_to_be_unknown(feature: PairFe
 
 def test_similarity_is_cut_to_what_a_score_may_be() -> None:
     feature = SemanticSimilarity()
-    given = np.array([-1, -0.1, 0, 0.3, 1, 1.0000002])
+    given = Texts(np.array([-1, -0.1, 0, 0.3, 1, 1.0000002]), lambda _: np.zeros(6))
     found = feature.values(query(VECTOR), FacetTable(), np.arange(6), given)
     np.testing.assert_array_equal(found, [0, 0, 0, 0.3, 1, 1])
     assert feature.facet(Side.SEEKER) is feature.facet(Side.OFFER) is None
-    words = [feature.words(value, query(VECTOR), {}) for value in (0, 0.25, 0.4, 0.6)]
+    words = [feature.words(value, query(VECTOR), document(1, VECTOR)) for value in (0, 0.25, 0.4, 0.6)]
     assert len(set(words)) == 4

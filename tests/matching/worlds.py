@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from app.matching.facets import FacetTable
 from app.matching.fairness import Fairness
 from app.matching.index import FaissIndex
+from app.matching.interventions import InterventionFields
 from app.matching.kinds import MatchKind
 from app.matching.shelf import Shelf, shelf_order
-from app.matching.types import Document, Facets, Filters, Passages, Query, Side, Vector
+from app.matching.types import Document, Facets, FieldReader, Filters, Passages, Query, Side, Texts, Vector
 
 TODAY = date(2027, 3, 1)
 PLACES = ("ES", "ES61", "ES617", "ES30", "PT11", "PT", "EL30")
@@ -90,9 +91,15 @@ def query(vector: Vector, known: Facets | None = None, side: Side = Side.SEEKER,
     return Query(side, None, passages(vector), known or {}, TODAY, **more)
 
 
-def shelf_of(documents: Sequence[Document]) -> Shelf:
+def fields(dim: int, seed: int = 0) -> InterventionFields:
+    """Return what reads five made-up fields off vectors of `dim` columns."""
+    weights = np.random.default_rng(seed).normal(scale=4, size=(dim, 6))
+    return InterventionFields(("010", "020", "030", "040", "050"), weights, np.zeros(6))
+
+
+def shelf_of(documents: Sequence[Document], reader: FieldReader | None = None) -> Shelf:
     """Return a shelf with these profiles."""
-    shelf = Shelf(documents[0].passages.vector.shape[0] if documents else 8, FaissIndex)
+    shelf = Shelf(documents[0].passages.vector.shape[0] if documents else 8, FaissIndex, reader)
     if documents:
         order = shelf_order([d.pk for d in documents], [d.facets for d in documents])
         placed = [documents[place] for place in order]
@@ -114,9 +121,10 @@ def score_of(kind: MatchKind, question: Query, candidate: Document) -> float:
     """Return the score of this profile, looked at alone: the sum of its contributions, each to four decimals."""
     table, row = FacetTable([candidate.pk], [candidate.facets]), np.array([0])
     similarity = float(candidate.passages.vector.astype(np.float64) @ question.passages.vector.astype(np.float64))
+    reader, alone = question.fields, candidate.passages.vector[np.newaxis]
+    texts = Texts(np.array([similarity]), lambda roots: reader.roots(alone) @ roots if reader else np.zeros(1))
     parts = [
-        round(weight * float(feature.values(question, table, row, np.array([similarity]))[0]), 4)
-        for feature, weight in kind.features
+        round(weight * float(feature.values(question, table, row, texts)[0]), 4) for feature, weight in kind.features
     ]
     return round(sum(parts), 4)
 

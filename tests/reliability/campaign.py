@@ -160,7 +160,7 @@ class Campaign:
         self._follower = self._projection()
 
     def _projection(self) -> Projection:
-        return Projection(self._copy, self._embedder.model_key, self._embedder.dim)
+        return Projection(self._copy, self._embedder.model_key, self._embedder.dim, fields=self._embedder.fields)
 
     def create_owners(self) -> None:
         """Create the organisations that own what follows."""

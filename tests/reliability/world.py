@@ -85,7 +85,9 @@ class World:
 
     def projection(self, **options: Any) -> Projection:
         """Return a new, empty index over the database: what a restart or another worker has."""
-        return Projection(self.database, self.embedder.model_key, self.embedder.dim, **options)
+        return Projection(
+            self.database, self.embedder.model_key, self.embedder.dim, fields=self.embedder.fields, **options
+        )
 
     def known(self, *kinds: str) -> list[Known]:
         """Return the stored profiles of those kinds (all without), in order of their key."""
