@@ -15,6 +15,7 @@ from app.matching.embedder import Embedder
 from app.matching.engine import BELOW_THRESHOLD
 from app.matching.fairness import Places, fair_list
 from app.matching.kinds import MATCH_KINDS
+from app.matching.nearness import Near, ratio, text_weight
 from app.matching.types import Matrix, Side
 from benchmark.client import Connection, build
 from benchmark.corpus import Corpus, Row, country_sets
@@ -23,7 +24,8 @@ from benchmark.measure import Effort, median_ms
 from benchmark.processes import Server, Worker, bare, free_port, http, puente
 from benchmark.report import RIGHT, Report, Target
 
-ROUTE = "/api/v1/suggestions/cluster-region"
+KIND = MATCH_KINDS["cluster-region"]
+ROUTE = f"/api/v1/suggestions/{KIND.name}"
 KEPT = 0.10
 LONG = (150, 800)
 """Length in characters of the longer questions: a pitch of a few sentences."""
@@ -162,7 +164,9 @@ def _p95(values: Sequence[float]) -> float:
 def _check(
     report: Report, setting: Setting, questions: Questions, server: Server, embedder: Embedder, effort: Effort
 ) -> None:
-    """Compare whole answers with brute force: their similarities must be the ten best under the filter and the caps.
+    """Compare whole answers with brute force: their scores must be the ten best under the filter and the caps.
+
+    A question is a mere text, so a score is what its text counts for.
 
     A list that ends at the threshold of the calibration is compared as far as it goes, and counted.
     """
@@ -178,16 +182,16 @@ def _check(
     for body in questions.plans(effort.checked)[0]["bodies"]:
         question = json.loads(body)
         answer = ask(body)
-        listed = [contribution for item in answer["items"] for contribution in item["contributions"]]
-        found = [entry["value"] for entry in listed if entry["feature"] == "semantic_similarity"]
+        found = [item["score"] for item in answer["items"]]
         vector = embed_parts(embedder, [Parts(text=question["text"])], as_queries=True)[0].vector
         allowed = np.flatnonzero(np.isin(countries, question["filters"]["countries"]))
-        best = _fair_best(setting, allowed, setting.vectors[allowed] @ vector)
+        near = Near(embedder.fields, ratio(KIND), setting.vectors[allowed]).to(vector)
+        best = _fair_best(setting, allowed, text_weight(KIND) * near)
         if BELOW_THRESHOLD in answer["rejected"]:
             ended += 1
             best = best[: len(found)]
         wanted += len(best)
-        good += sum(abs(a - max(b, 0.0)) < TOLERANCE for a, b in zip(found, best, strict=False))
+        good += sum(abs(a - b) < TOLERANCE for a, b in zip(found, best, strict=False))
     only = ask(json.dumps({"text": questions.texts[0], "filters": {"countries": [ONLY.country]}}))
     connection.close()
     # It is about something else: whether it is suggested or named as the nearest miss is the calibration's matter.
@@ -198,19 +202,19 @@ def _check(
     report.add(setting.size, "the only eligible of all profiles is answered", float(right), "", RIGHT)
 
 
-def _fair_best(setting: Setting, rows: Places, similarities: NDArray[np.float32]) -> list[float]:
-    """Return the ten best similarities of a fair list: every row is walked, in order of similarity."""
+def _fair_best(setting: Setting, rows: Places, scores: NDArray[np.float64]) -> list[float]:
+    """Return the ten best scores of a fair list: every row is walked, in order of score."""
     numbers: dict[str, int] = {}
     owners = [numbers.setdefault(region_ref(setting.rows[row]), len(numbers)) for row in rows]
     listed = fair_list(
-        MATCH_KINDS["cluster-region"].fairness(Side.OFFER),
+        KIND.fairness(Side.OFFER),
         rows,
-        similarities.astype(np.float64),
+        scores,
         np.array(owners).__getitem__,
         lambda places: setting.vectors[rows[places]],
         10,
     )
-    return [float(similarities[place]) for place in listed.shown]
+    return [float(scores[place]) for place in listed.shown]
 
 
 def _split(report: Report, setting: Setting, questions: Questions, effort: Effort) -> None:

@@ -23,6 +23,7 @@ import app.main
 from app.cli import main
 from app.db.changes import Position
 from app.db.session import Database
+from app.matching.types import FieldReader
 from app.suggestions.projection import Projection
 from app.suggestions.repository import ProjectionRepository
 
@@ -49,8 +50,8 @@ class NaiveDatabase(Database):
 class NaiveProjection(Projection):
     """Believes its file."""
 
-    def __init__(self, database: NaiveDatabase, model_key: str, dim: int) -> None:
-        super().__init__(database, model_key, dim)
+    def __init__(self, database: NaiveDatabase, model_key: str, dim: int, *, fields: FieldReader | None = None) -> None:
+        super().__init__(database, model_key, dim, fields=fields)
         self._folder = Path(f"{database.path}.index")
         self._unwritten = self._changes = 0
         self._die_at = int(os.environ.get(VARIABLE, "0"))
@@ -95,11 +96,10 @@ class NaiveProjection(Projection):
     def _write(self) -> None:
         self._folder.mkdir(exist_ok=True)
         for kind, shelf in self._shelves.items():
-            inner: Any = shelf._index
             alive = shelf.rows()
             index = faiss.IndexFlatIP(self._dim)
             if len(alive):
-                index.add(inner._index.reconstruct_n(0, len(inner))[alive])
+                index.add(shelf.vectors(alive))
             faiss.write_index(index, str(self._folder / f"{kind}.faiss"))
             keys = [int(pk) for pk in shelf.table.pks[alive]]
             (self._folder / f"{kind}.json").write_text(json.dumps(keys))
