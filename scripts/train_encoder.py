@@ -1,7 +1,7 @@
 """Train Puente's own multilingual encoder: `.venv/bin/python scripts/train_encoder.py --data ../shared/data`.
 
-Stages, each of which can be run alone: `vocabulary`, `teacher`, `student`, `publish`. What they make is kept below
-`--work`; only `publish` writes to `models/`. `models/README.md` is the model card.
+Stages, each of which can be run alone: `teacher`, `vocabulary`, `student`, `fields`, `publish`. What they make is kept
+below `--work`; only `publish` writes to `models/`. `models/README.md` is the model card.
 """
 
 import argparse
@@ -18,7 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Train the encoder.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("stages", nargs="*", default=["teacher", "vocabulary", "student", "publish"])
+    stages = ["teacher", "vocabulary", "student", "fields", "publish"]
+    parser.add_argument("stages", nargs="*", default=stages, help="what to run, in this order")
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=PROJECT / "var" / "encoder")
     parser.add_argument("--teacher-steps", type=int, default=600, help="about two seconds each on two cores")

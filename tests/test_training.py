@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -290,3 +292,10 @@ def test_a_project_is_drawn_to_the_centre_of_its_field() -> None:
     at_home = torch.from_numpy(task.bank[[0, 0, 1, 1, 0, 0]])
     loss = student._needs_loss(task, at_home, task.rows)
     assert loss < student._needs_loss(task, at_home.flip(0) @ torch.tensor([[0.0, 1.0], [1.0, 0.0]]), task.rows)
+
+
+def test_what_is_published_was_made_by_the_stages_before() -> None:
+    """`publish` ships what `fields` writes beside the student: a plain run does both, in that order."""
+    script = TRAINING.parent / "train_encoder.py"
+    said = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "'teacher', 'vocabulary', 'student', 'fields', 'publish'" in " ".join(said.split())

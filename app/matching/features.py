@@ -138,7 +138,7 @@ class SharedFields:
     def values(self, query: Query, table: Table, rows: Rows, texts: Texts) -> Values:
         """Return the affinities; 0 where the encoder in use reads no fields."""
         del table
-        if query.fields is None or not len(rows):
+        if query.fields is None:
             return np.zeros(len(rows))
         return np.asarray(texts.affinities(_roots(query, query.passages.vector)).clip(0.0, 1.0))
 
