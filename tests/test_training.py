@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from training import genders, sources, student, vocabulary
+from training import genders, occupations, phrases, sources, student, vocabulary
 from training.network import Network
 from training.plurals import plural
 from training.sources import Concept, Sources
@@ -294,8 +294,32 @@ def test_a_project_is_drawn_to_the_centre_of_its_field() -> None:
     assert loss < student._needs_loss(task, at_home.flip(0) @ torch.tensor([[0.0, 1.0], [1.0, 0.0]]), task.rows)
 
 
+def test_a_title_is_read_as_of_its_group_and_other_texts_as_of_none() -> None:
+    centres = torch.eye(8)[:4]
+    classes = torch.arange(400) % 4
+    noise = torch.randn(400, 8, generator=torch.Generator().manual_seed(1))
+    vectors = torch.nn.functional.normalize(centres[classes] + 0.1 * noise, dim=1)
+    weights, bias = occupations._regression(vectors, classes, 4, seed=1)
+    assert (centres @ weights + bias).softmax(1).diagonal().min() > 0.8
+    again, _ = occupations._regression(vectors, classes, 4, seed=1)
+    assert torch.equal(weights, again)
+
+
+def test_phrases_are_led_to_the_skills_that_they_mean() -> None:
+    """Each kind of phrase stands beside its skills by a quarter turn, which a linear map undoes."""
+    bank = torch.nn.functional.normalize(torch.randn(60, 8, generator=torch.Generator().manual_seed(2)), dim=1)
+    turned = bank.roll(1, dims=1)
+    kinds = [phrases.Said(1, [str(place) for place in range(60)], [[place] for place in range(60)])]
+    assert (turned @ bank.T).argmax(1).ne(torch.arange(60)).float().mean() > 0.5
+    weights, losses = phrases._learn(kinds, [turned], bank, seed=3)
+    moved = torch.nn.functional.normalize(turned + turned @ weights, dim=1)
+    assert (moved @ bank.T).argmax(1).eq(torch.arange(60)).float().mean() > 0.95
+    assert len(losses) == 1
+
+
 def test_what_is_published_was_made_by_the_stages_before() -> None:
-    """`publish` ships what `fields` writes beside the student: a plain run does both, in that order."""
+    """`publish` ships what three stages write beside the student: a plain run does all, in that order."""
     script = TRAINING.parent / "train_encoder.py"
     said = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
-    assert "'teacher', 'vocabulary', 'student', 'fields', 'publish'" in " ".join(said.split())
+    stages = "'teacher', 'vocabulary', 'student', 'occupations', 'fields', 'phrases', 'publish'"
+    assert stages in " ".join(said.split())

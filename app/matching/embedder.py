@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from app.matching import onnx_export, pins
-from app.matching.interventions import read_fields
+from app.matching.beside import Beside, read_beside
 from app.matching.letters import plain
 from app.matching.onnx_export import EmbedderError as EmbedderError  # noqa: PLC0414  also known here
 from app.matching.pins import BASELINE, PinnedModel
-from app.matching.types import FieldReader, Matrix
+from app.matching.types import FieldReader, Matrix, PhraseMover
 
 MODEL_VARIABLE: Final = "PUENTE_MODEL"
 CACHE_VARIABLE: Final = "PUENTE_MODEL_CACHE"
@@ -53,6 +53,10 @@ class Embedder(Protocol):
     @property
     def fields(self) -> FieldReader | None:
         """Reads which fields of intervention a text speaks of off its vector; None where nothing was fitted to it."""
+
+    @property
+    def phrases(self) -> PhraseMover | None:
+        """Moves a phrase's vector to where the skill stands that it speaks of; None where nothing was fitted to it."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the encoder's own marks and without truncation."""
@@ -102,7 +106,7 @@ class OnnxEmbedder:
         self.model_key = export.encoder_id
         self.dim = export.dim
         self.max_tokens = export.max_tokens
-        self.fields = _fields(folder, self.dim)
+        self.fields, self._groups, self.phrases = _beside(folder, self.dim)
         # Its settings are never changed after this, which is what makes sharing it between threads safe.
         self._tokenizer = Tokenizer.from_file(str(folder / onnx_export.TOKENIZER_FILE))
         # A question is counted and then encoded: it is read once.
@@ -160,7 +164,7 @@ class OnnxEmbedder:
 
     def _run(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         vector: NDArray[np.float32] = self._session.run(["embedding"], {"input_ids": tokens})[0][0]
-        return vector
+        return vector if self._groups is None else self._groups.drawn(vector)
 
 
 class SentenceTransformerEmbedder:
@@ -188,7 +192,7 @@ class SentenceTransformerEmbedder:
         self.dim: int = self._model.get_embedding_dimension() or 0
         window = self._model.max_seq_length or self._model.tokenizer.model_max_length
         self.max_tokens: int = int(window) - self._tokenizer.num_special_tokens_to_add(is_pair=False)
-        self.fields = _fields(folder, self.dim)
+        self.fields, self._groups, self.phrases = _beside(folder, self.dim)
         self._one_at_a_time = threading.Lock()  # the library's tokenizer is not thread-safe
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -208,7 +212,8 @@ class SentenceTransformerEmbedder:
             return np.empty((0, self.dim), dtype=np.float32)
         with self._one_at_a_time:
             vectors = encode(list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False)
-        return _checked(np.ascontiguousarray(vectors, dtype=np.float32))
+        found = np.ascontiguousarray(vectors, dtype=np.float32)
+        return _checked(found if self._groups is None else np.stack([self._groups.drawn(vector) for vector in found]))
 
 
 class HashEmbedder:
@@ -222,6 +227,7 @@ class HashEmbedder:
 
     max_tokens: int = 254
     fields: FieldReader | None = None
+    phrases: PhraseMover | None = None
 
     def __init__(self, dim: int = 384) -> None:
         self.dim = dim
@@ -317,9 +323,9 @@ class _Turns:
                 self._free += 1
 
 
-def _fields(folder: Path, dim: int) -> FieldReader | None:
+def _beside(folder: Path, dim: int) -> Beside:
     try:
-        return read_fields(folder, dim)
+        return read_beside(folder, dim)
     except ValueError as error:
         raise EmbedderError(str(error)) from error
 

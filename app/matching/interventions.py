@@ -5,12 +5,10 @@ beside the encoder it belongs to; one of its classes is "none of them", so a tex
 any field. The fields are those of Commission Implementing Regulation (EU) No 215/2014, Annex I, table 1.
 """
 
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from app.matching.types import Matrix
 
@@ -37,23 +35,3 @@ class InterventionFields:
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         found: NDArray[np.float64] = np.sqrt(shares[:, :-1] / shares.sum(axis=1, keepdims=True))
         return found
-
-
-def read_fields(folder: Path, dim: int) -> InterventionFields | None:
-    """Return what the encoder in `folder`, of `dim` columns, reads; None where nothing lies beside it.
-
-    ValueError when what lies there is damaged or of another width.
-    """
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            codes = tuple(file.metadata()["codes"].split())
-            found = InterventionFields(codes, file.get_tensor("weights"), file.get_tensor("bias"))
-            width = file.get_slice("weights").get_shape()[0]
-    except (SafetensorError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    if width != dim:
-        raise ValueError(f"{path} is of an encoder of {width} columns, not {dim}")
-    return found

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.matching import interventions
+from app.matching.beside import FILES as BESIDE
 from app.matching.smoothing import smooth
 
 if TYPE_CHECKING:
@@ -271,8 +271,9 @@ def _build(source: Path, folder: Path, name: str) -> None:
     smooth(full, samples)
     _round(full, folder / MODEL_FILE)
     full.unlink()
-    if (source / interventions.FILE).is_file():
-        shutil.copy(source / interventions.FILE, folder)
+    for fitted in BESIDE:
+        if (source / fitted).is_file():
+            shutil.copy(source / fitted, folder)
     longest = int(model.max_seq_length or 512)
     cosines = _compare(model, samples, folder / MODEL_FILE)
     mean, least = float(cosines.mean()), float(cosines.min())

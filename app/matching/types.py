@@ -91,6 +91,13 @@ class FieldReader(Protocol):
         """Return, shape (n, fields), the square root of how much of each text is about each field, at most 1 in all."""
 
 
+class PhraseMover(Protocol):
+    """Moves the vectors of phrases to where the skills stand that they speak of (`skill_phrases`)."""
+
+    def moved(self, vectors: Matrix) -> Matrix:
+        """Return vectors (n, d) of length 1, row by row."""
+
+
 class Texts(NamedTuple):
     """The texts of some rows, as the encoder sees them beside the query's."""
 

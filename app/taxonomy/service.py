@@ -257,7 +257,8 @@ class SkillFinder:
                 concepts = repository.concepts()
                 ids = [concept.id for concept in concepts]
                 vectors = repository.vectors(ids, self._embedder.model_key, self._embedder.dim)
-                self._linker, self._known = SkillLinker(concepts, vectors), stamp
+                self._linker = SkillLinker(concepts, vectors, self._embedder.phrases)
+                self._known = stamp
             return stamp, self._linker
 
 

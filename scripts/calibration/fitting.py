@@ -84,12 +84,15 @@ def fit(
 ) -> Calibration:
     """Return the calibration of these pairs; decisions count for the curve, the threshold rests on labels alone.
 
-    Of the curves that come nearest to the aims on folds held out, the one with the least log loss: a probability that
-    is a little less sharp does less harm than a suggestion where nothing fits.
+    Of the curves that come nearest to the aims on folds held out, and then with the threshold that is kept, the one
+    with the least log loss: a probability that is a little less sharp does less harm than a suggestion where nothing
+    fits.
     """
     pairs = columns([*asked, *decided])
     tried = [(_cross_validated(curve, asked), curve, held_out) for curve, held_out in tried_curves(pairs)]
-    tested, curve, held_out = max(tried, key=lambda entry: entry[0].reached(REFUSE, KEEP))
+    tested, curve, held_out = max(
+        tried, key=lambda one: tuple(found.reached(REFUSE, KEEP) for found in (one[0], _threshold(one[1], asked)))
+    )
     cut = _threshold(curve, asked)
     figures = {
         "pairs": len(pairs.scores),

@@ -24,7 +24,7 @@ def fused(pack: Pack, vectors: Vectors) -> Iterator[NDArray[np.floating]]:
         for vector in queries:
             yield corpus @ vector
         return
-    linker = make_linker([known[row.key] for row in pack.corpus], vectors.embedder.dim, vectors.documents)
+    linker = make_linker([known[row.key] for row in pack.corpus], vectors.embedder, vectors.documents)
     for query, vector in zip(pack.queries, queries, strict=True):
         yield linker.nearness([query.text], vector[np.newaxis])[0][:, 0]
 

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from app.matching.interventions import FILE
-from training.network import Network
+from training.occupations import served
 from training.sources import Sources
 
 CARE: Final = 0.1
@@ -45,7 +45,6 @@ def fit(student: Path, sources: Sources, seed: int) -> dict[str, object]:
     of one project are never on both sides.
     """
     chance = random.Random(seed)  # noqa: S311  draws a language, guards nothing
-    network = Network(student)
     codes = sorted({code for code, _ in sources.projects})
     projects = [
         (codes.index(code), number, text) for number, (code, texts) in enumerate(sources.projects) for text in texts
@@ -57,7 +56,7 @@ def fit(student: Path, sources: Sources, seed: int) -> dict[str, object]:
     ]
     fillers = [(len(codes), -1 - number, _filler(chance)) for number in range(_FILLERS)]
     examples = projects + life + fillers
-    vectors = network.embed_all([text for _, _, text in examples])
+    vectors = served(student)([text for _, _, text in examples])
     classes = np.array([place for place, _, _ in examples])
     held = np.array([number % _MOST_HELD == 0 for _, number, _ in examples])
     weights = np.where(classes < len(codes), 1.0, NONE_WEIGHT)

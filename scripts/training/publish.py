@@ -19,7 +19,7 @@ def publish(student: Path, models: Path) -> dict[str, object]:
     os.environ["HF_HUB_OFFLINE"] = "1"
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415  after the variable
 
-    from app.matching import interventions, onnx_export  # noqa: PLC0415  idem
+    from app.matching import beside, onnx_export  # noqa: PLC0415  idem
 
     folder = models / NAME
     shutil.rmtree(folder, ignore_errors=True)
@@ -33,12 +33,15 @@ def publish(student: Path, models: Path) -> dict[str, object]:
     # Few bits are for the disk alone: all is read into single precision.
     config = json.loads((folder / "config.json").read_text("utf-8"))
     config.pop("_name_or_path", None)
-    write_json(folder / "config.json", config | {"dtype": "float32"})
+    write_json(folder / "config.json", config | {"dtype": "float32", "max_position_embeddings": WINDOW})
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
     tokenizer.pop("name_or_path", None)
     write_json(folder / "tokenizer_config.json", tokenizer)
     (folder / "vocab.txt").unlink(missing_ok=True)  # stands in tokenizer.json
-    shutil.copy(student / interventions.FILE, folder)
+    pieces = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    (folder / "tokenizer.json").write_text(json.dumps(pieces, ensure_ascii=False, separators=(",", ":")), "utf-8")
+    for name in beside.FILES:
+        shutil.copy(student / name, folder)
     files = onnx_export.source_files(folder)
     size = sum((folder / file).stat().st_size for file in files)
     if size > MOST_BYTES:
@@ -59,9 +62,12 @@ def publish(student: Path, models: Path) -> dict[str, object]:
 
 
 def _narrow(path: Path) -> None:
-    """Keep the pieces' vectors in a byte a number, which is what the student was finished with."""
+    """Keep the pieces' vectors in a byte a number, which is what the student was finished with, and what is seen."""
     from safetensors.torch import load_file, save_file  # noqa: PLC0415  only here
 
     state = load_file(path)
-    table = "embeddings.word_embeddings.weight"
-    save_file(state | {table: state[table].to(SHIPPED)}, path, metadata={"format": "pt"})
+    for name in ("embeddings.word_embeddings.weight", "pooler.dense.weight"):  # the latter are zeros
+        state[name] = state[name].to(SHIPPED)
+    places = "embeddings.position_embeddings.weight"
+    state[places] = state[places][:WINDOW].contiguous()
+    save_file(state, path, metadata={"format": "pt"})

@@ -29,6 +29,9 @@ _HERE: Final = Path(__file__).parent
 _LIFE: Final = 5_100
 """The first rows of `everyday.tsv` are about everyday life; behind them come work, regions and clusters too."""
 
+_UNIT: Final = 4
+"""Digits of a unit group; ESCO's codes go on behind them."""
+
 _HELD_OUT: Final = ("esco_need_en_to_skills_en", "esco_need_de_to_skills_en")
 
 
@@ -67,6 +70,8 @@ class Sources:
     """(EU intervention field, a project of that field in `PROJECT_LANGUAGES`), our own."""
     life: list[list[str]]
     """Sentences that are about no field of intervention, each in all languages, our own."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Occupation → its unit group of ISCO-08."""
 
 
 def read(data: Path, *, leave_out: str = "") -> Sources:
@@ -87,6 +92,7 @@ def read(data: Path, *, leave_out: str = "") -> Sources:
         advertisements=[(row[0], row[1], row[2]) for row in rows(_HERE / "job_ads.tsv") if row[0] in skills],
         projects=projects,
         life=list(islice(rows(_HERE / "everyday.tsv"), _LIFE)),
+        groups={row[0]: row[1][:_UNIT] for row in rows(data / "esco" / "occupations_en_es_de_v1.2.tsv.gz")},
     )
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from app.matching.beside import read_beside
 from app.matching.engine import explain, judge, propose, stand
-from app.matching.interventions import FILE, InterventionFields, read_fields
+from app.matching.interventions import FILE, InterventionFields
 from app.matching.kinds import MATCH_KINDS, ProfileKind, reads_fields
 from app.matching.nearness import nearness
 from app.matching.types import Side
@@ -94,9 +95,9 @@ class TestFile:
         save_file({"weights": weights.astype(np.float16), "bias": bias}, folder / FILE, metadata={"codes": codes})
 
     def test_is_read_as_it_was_written(self, tmp_path: Path) -> None:
-        assert read_fields(tmp_path, DIM) is None
+        assert read_beside(tmp_path, DIM) == (None, None, None)
         self.write(tmp_path, 20 * np.eye(DIM)[:, :3])
-        found = read_fields(tmp_path, DIM)
+        found = read_beside(tmp_path, DIM).fields
         assert found is not None
         assert found.codes == ("013", "091")
         np.testing.assert_allclose(found.roots(AXES), PLAIN.roots(AXES))
@@ -104,13 +105,13 @@ class TestFile:
     def test_of_another_width_or_damaged_is_refused(self, tmp_path: Path) -> None:
         self.write(tmp_path, np.eye(DIM)[:, :3])
         with pytest.raises(ValueError, match="8 columns, not 9"):
-            read_fields(tmp_path, DIM + 1)
+            read_beside(tmp_path, DIM + 1)
         self.write(tmp_path, np.eye(DIM)[:, :3], codes="013")
         with pytest.raises(ValueError, match="1 fields"):
-            read_fields(tmp_path, DIM)
+            read_beside(tmp_path, DIM)
         (tmp_path / FILE).write_bytes(b"no tensors at all")
         with pytest.raises(ValueError, match="cannot be read"):
-            read_fields(tmp_path, DIM)
+            read_beside(tmp_path, DIM)
 
 
 def test_every_field_that_is_read_has_a_name_in_three_languages(real_embedder: object) -> None:
