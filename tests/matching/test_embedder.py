@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.matching import embedder as module
-from app.matching import onnx_export, pins
+from app.matching import beside, onnx_export, pins
 from app.matching.embedder import (
     Embedder,
     EmbedderError,
@@ -210,8 +210,8 @@ class TestOnnx:
     def test_killed_and_racing_exports_leave_one_folder(self, cache: Path, default: OnnxEmbedder) -> None:
         folder = cache / default.model_key
         assert sorted(path.name for path in folder.parent.iterdir()) == [f".{folder.name}.lock", folder.name]
-        files = ["intervention_fields.safetensors", "manifest.json", "model.onnx", "tokenizer.json"]
-        assert sorted(path.name for path in folder.iterdir()) == files
+        files = {*beside.FILES, "manifest.json", "model.onnx", "tokenizer.json"}
+        assert {path.name for path in folder.iterdir()} == files
 
     def test_a_damaged_export_is_refused_by_name_and_made_again(
         self, cache: Path, default: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
