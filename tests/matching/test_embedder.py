@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.matching import embedder as module
 from app.matching import beside, onnx_export, pins
+from app.matching import embedder as module
 from app.matching.embedder import (
     Embedder,
     EmbedderError,
