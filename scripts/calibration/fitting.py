@@ -89,11 +89,11 @@ def fit(
     fits.
     """
     pairs = columns([*asked, *decided])
-    tried = [(_cross_validated(curve, asked), curve, held_out) for curve, held_out in tried_curves(pairs)]
-    tested, curve, held_out = max(
-        tried, key=lambda one: tuple(found.reached(REFUSE, KEEP) for found in (one[0], _threshold(one[1], asked)))
-    )
-    cut = _threshold(curve, asked)
+    tried = [
+        (_cross_validated(curve, asked), _threshold(curve, asked), curve, held_out)
+        for curve, held_out in tried_curves(pairs)
+    ]
+    tested, cut, curve, held_out = max(tried, key=lambda one: [found.reached(REFUSE, KEEP) for found in one[:2]])
     figures = {
         "pairs": len(pairs.scores),
         "fitting_pairs": int(pairs.fits.sum()),

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from app.matching.skill_phrases import FILE
+from app.taxonomy.service import skill_texts
+from app.taxonomy.skills import Skill
 from training.occupations import Embed, served
 from training.sources import Concept, Sources
 
@@ -71,17 +73,18 @@ def _said(sources: Sources, row: dict[str, int]) -> list[Said]:
 
 def _bank(skills: list[Concept], embed: Embed) -> NDArray[np.float32]:
     """Return where each skill stands, the mean of its label's, its other names' and its description's vectors."""
-    parts = [
-        [concept.labels[_ENGLISH][0] for concept in skills],
-        [", ".join(concept.labels[_ENGLISH][1:]) for concept in skills],
-        [f"{concept.labels[_ENGLISH][0]}. {concept.descriptions.get(_ENGLISH, '')}" for concept in skills],
-    ]
+    parts = zip(*(skill_texts(_skill(concept)) for concept in skills), strict=True)
     bank = np.zeros((len(skills), 384), dtype=np.float32)
     for texts in parts:
         there = [place for place, text in enumerate(texts) if text]
         bank[there] += embed([texts[place] for place in there])
     found: NDArray[np.float32] = bank / np.linalg.norm(bank, axis=1, keepdims=True)
     return found
+
+
+def _skill(concept: Concept) -> Skill:
+    label, *others = concept.labels[_ENGLISH]
+    return Skill("", {_ENGLISH: label}, {_ENGLISH: tuple(others)}, concept.descriptions.get(_ENGLISH, ""))
 
 
 def _learn(

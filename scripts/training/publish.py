@@ -62,7 +62,7 @@ def publish(student: Path, models: Path) -> dict[str, object]:
 
 
 def _narrow(path: Path) -> None:
-    """Keep the pieces' vectors in a byte a number, which is what the student was finished with, and what is seen."""
+    """Keep the pieces' vectors in a byte a number, as the student was finished, and no position beyond the window."""
     from safetensors.torch import load_file, save_file  # noqa: PLC0415  only here
 
     state = load_file(path)
